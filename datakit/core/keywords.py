@@ -48,7 +48,7 @@ _DOUBTED = re.compile(
     rf"{_DENIES}|[若如倘假待可能将会要欲想怎何哪谁几吗么前后缺避防排除零停关删撤消掉清移曾例×✗✕❌]"
     r"|怀疑|疑似|预计|预期|历史|上次|过去|支持|允许|(?<!\d)0(?![\d.])"
     r"|n['’]t\b|\b(?:no|not|never|none|nor|neither|non|un|without|cannot|unable|lack\w*|yet|zero|negative|absen\w+|free"
-    r"|rul(?:e|es|ed|ing)|exclu\w+|den(?:y|ies|ied)|fail\w*|resol\w+|cleared|gone|closed?|ended|expired|cancel\w*"
+    r"|rul(?:e|es|ed|ing)|exclu\w+|den(?:y|ies|ied)|declin\w+|reject\w*|refus\w+|unsuccessful\w*|fail\w*|resol\w+|cleared|gone|closed?|ended|expired|cancel\w*"
     r"|hid(?:e|den)|off|disabled|unavailable|unlikely|if|whether|unless|until|when|how|what|why|or|can|could|may|might"
     r"|would|should|will|shall|must|possib\w+|probab\w+|suspect\w*|pending|awaiting|expect\w*|eligible|request\w*"
     r"|previous\w*|prior|history|was|were|had|r/o|n/a)\b"
@@ -67,7 +67,7 @@ _NONE = re.compile(
     r"(?:[-–—]+\s+)?[已被均都全共总计暂尚并仍目当前状态结果为是的]*(?:期[限间]?)?已?"
     rf"(?:0(?![\d.:,])|[-×✗✕x一–—]+(?:$|[\s)\]])|{_DENIES}|阴性|可能|待|关(?!注)|结束|下[线架]|取消|失[败效]|[过到]期|过$|撤[销回]"
     r"|停|删|排除|缓解|消失|驳回|终止|缺|空|零|除外|清|吸收|好转|售罄|[抢领用]完|抢光|已满|维护|升级|敬请|即将"
-    r"|(?:none|no|not|off|n/a|nil|negative|absent|resolved|den\w+|ruled|excluded|cancel\w*|closed|failed)\b)"
+    r"|(?:none|no|not|off|n/a|nil|negative|absent|resolved|den\w+|declin\w+|reject\w+|refus\w+|unsuccessful\w*|ruled|excluded|cancel\w*|closed|failed)\b)"
 )
 """A value, or what stands behind a blank, that says there is none or no more."""
 _ENDS_LATER = re.compile(rf"(?!无需|不用|不必|[勿别]|可能(?!性)|no\b)(?:{_NONE.pattern})")
@@ -131,3 +131,34 @@ def _is_doubted_behind(behind: str, keyword: str) -> bool:
     value = _AFFIRMS.sub("", part).lstrip(" \t:([【<=/·|>")
     rule = _NO_VALUE if _FREE_TEXT.search(keyword) else _NONE
     return rule.match(value) is not None
+
+
+_OUTCOME = re.compile(
+    rf"(?:已|已经)?(?P<zh>{_HAN}{{2,4}}?)(?:已?(?:成功|完成|通过|到账|同意))|已(?P<done>{_HAN}{{2}})"
+    r"|(?P<en>[a-z]{3,}(?:\s[a-z]{3,})?)\s+(?:successful(?:ly)?|succeeded|approved|completed?|issued|accepted|granted"
+    r"|sent|processed|confirmed)"
+)
+"""A keyword that says how something ended, and what that is."""
+_FAILED = r"(?:declined|denied|rejected|refused|failed|closed|cancell?ed|unsuccessful|pending)"
+
+
+def refuted(text: str, keyword: str) -> bool:
+    """Whether a line of the text denies that what a keyword says has come about, or still waits for it. Only
+    keywords that state an outcome can be refuted: they may be the step of a progress bar that is not reached.
+
+    >>> refuted("商家拒绝换货\\n换货成功", "换货成功"), refuted("等待商家同意换货\\n换货编号", "换货编号")
+    (True, False)
+    """
+    form = unicodedata.normalize("NFKC", keyword).casefold().strip()
+    outcome = _OUTCOME.fullmatch(form)
+    if outcome is None:
+        return False
+    noun = re.escape(next(filter(None, outcome.groups())))
+    denies = re.compile(
+        rf"(?:拒绝|驳回|等待|待|未|无法|不支持|不同意|取消){_HAN}{{0,4}}{noun}(?!后)"
+        rf"|{noun}(?:申请)?(?:已?被?(?:失败|关闭|拒绝|驳回|取消|终止|中止|撤销)|未通过|中$)"
+        if outcome["en"] is None
+        else rf"\b{noun}\s+(?:\w+\s+){{0,3}}{_FAILED}\b|\b(?:awaiting|{_FAILED})\s+(?:\w+\s+)?{noun}\b"
+    )
+    lines = unicodedata.normalize("NFKC", text).casefold().splitlines()
+    return any(denies.search(line.strip()) and not holds(line, keyword) for line in lines)

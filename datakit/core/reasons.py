@@ -77,6 +77,8 @@ REJECTED = {
     "boxes_doubtful": "OCR is not sure of some texts of the picture, so that no answer could list every "
     "line, or every place of a name, and the step asks nothing else.",
     "boxes_missing": "The record has no box to ask about, or none with the text or the name that is needed.",
+    "boxes_none_left": "Nothing on the picture can be asked about: it has no text, or each is less sure than "
+    "`min_score` or what `leave_out` names.",
     "boxes_too_many": "An answer would have more boxes than `max_boxes`.",
     "boxes_unreadable": "The boxes are no list of four finite numbers each, or nothing says what the numbers "
     "are.",
@@ -132,6 +134,7 @@ NOT_STORED = frozenset({"image_over_memory"})
 
 CHOSEN = frozenset(
     {
+        "boxes_none_left",
         "dropped_by_review",
         "duplicate",
         "pseudo_known",

@@ -22,7 +22,8 @@ _BESIDE = (
     r"|[\[(（【]?(?:100|\d{1,2})[\])）】]?"  # a battery without its sign, a speed parted from its unit
     r"|\d+\.\d+"
     r"|[^\w\s]+|_|\s+"  # icons, as OCR reads them
-    r"|[1lIiıu|ja川]{1,4}(?!(?!Wi)[a-z])|[OCDoc八口丨](?![A-Za-z])"  # signal, a battery that is a frame
+    r"|[1lIiıu|ja川]{1,4}(?!(?!Wi|HD|Vo|LTE|NFC|VPN|HSPA|EDGE)[a-z])"  # signal
+    r"|[OCDoc八口丨](?![A-Za-z])"  # a battery that is a frame
 )
 """What may stand beside them."""
 _TOKEN = re.compile("|".join(f"({token})" for token in (*_ANCHORS, _BESIDE)), re.IGNORECASE)

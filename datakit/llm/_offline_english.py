@@ -65,16 +65,19 @@ EN = Words(
         "and that points to {label}",
     ),
     undecided=(
-        "reading it gives {lines} but no wording that decides the class",
-        "the {form} picture has {lines} but no wording that settles the class",
-        "a look through {lines} brings up nothing typical of a single class",
+        "the picture has {lines} but no wording that decides the class",
+        "the {form} picture has {lines} but nothing there settles the class",
+        "nothing in {lines} is typical of one class alone",
         "there is no telling word in {lines}",
-        "what was read, {lines}, does not tell the class",
+        "{lines} can be read and the class is still open",
     ),
     doubtful=(
         "the telling words were not read surely enough to be cited",
         "the wording that matters was read with doubt",
-        "the text that would tell is not legible as a whole",
+    ),
+    loose=(
+        "a telling word stands there, but in no line that can be cited by itself",
+        "the wording that matters may not be complete and is not cited",
     ),
     no_picture=(
         "the record has no picture to look at",
@@ -88,13 +91,7 @@ EN = Words(
         "text recognition read nothing here",
         "the {form} picture has no legible text",
     ),
-    unread=(
-        "no text was recognised, so none can be cited",
-        "there is no recognised text to go by",
-        "the text of the picture was not read",
-        "no words are at hand that could be quoted",
-    ),
-    leads=("", "", "as to text, ", "as far as words go, ", "for the wording: "),
+    leads=("",),
     beyond=(
         "the picture itself must tell",
         "words decide nothing here",
@@ -102,6 +99,14 @@ EN = Words(
         "text alone cannot settle it",
         "one has to look at the picture",
         "the grounds are not in its wording",
+    ),
+    look=(
+        "the picture itself must tell",
+        "the class rests on what the picture shows",
+        "one has to look at the picture",
+        "the grounds are in what is to be seen",
+        "what is to be seen decides",
+        "looking at it decides the class",
     ),
     taken=(
         "the class here is {label}",
@@ -131,6 +136,7 @@ EN = Words(
     both=" and ",
     grey=("the picture is grey, without colours", "there are shades of grey only"),
     shapes=("A {form} picture", "The picture is {form}"),
+    form_begins=("A ", "The picture is "),
     tones={"dark": "the whole is rather dark", "light": "the whole is rather bright"},
     down="from top to bottom it is mostly {}",
     few_lines="its text reads {}",

@@ -37,15 +37,17 @@ class Words:
     undecided: Phrases
     """Some text was read, and none of it decides."""
     doubtful: Phrases
-    """A word that would decide was read, but not surely, not whole or on another picture."""
+    """A word that would decide was read, but not surely."""
+    loose: Phrases
+    """One stands there that can be cited by no text of its own: it may be cut, or goes on beside it."""
     no_picture: Phrases
     no_text: Phrases
-    unread: Phrases
-    """Nobody looked for text."""
     leads: Phrases
     """May stand before those."""
     beyond: Phrases
     """Where to look then."""
+    look: Phrases
+    """Where to look, and nothing of texts."""
     taken: Phrases
     """The label, where no text decides; never that it was annotated, as nothing is where the model serves."""
     screen: str
@@ -70,6 +72,8 @@ class Words:
     grey: Phrases
     shapes: Phrases
     """The form of a picture with hardly any text."""
+    form_begins: Phrases
+    """How those begin."""
     tones: dict[str, str]
     """Dark and light; of others nothing is said."""
     down: str

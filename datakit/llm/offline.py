@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from datakit.core.keywords import asserts, holds
+from datakit.core.keywords import asserts, holds, refuted
 from datakit.core.labels import Label, LabelSet
 from datakit.core.language import Language
-from datakit.core.likeness import standing
 from datakit.core.record import OFFLINE_WRITER
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Row
+from datakit.llm._offline_absence import is_missing, is_plain, nearness
 from datakit.llm._offline_chinese import ZH
 from datakit.llm._offline_english import EN
 from datakit.llm._offline_facts import LOWER, UPPER, Facts, Light, facts_of, light_of
@@ -29,16 +29,13 @@ from datakit.llm._offline_words import Phrases, Words
 
 NAME = OFFLINE_WRITER
 """Stands where a model's name would stand."""
-VERSION = 6
+VERSION = 7
 """Raised when the same record gets another text."""
 READS = ("ocr", "ocr_text", "width", "height")
 """Columns that the texts are composed from, as far as the records have them."""
-STANDS = 0.8
-"""Likeness from which a text counts as read: of the lines of real screens about 7% are misread somewhere."""
 
 _IN: dict[Language, Words] = {"zh": ZH, "en": EN}
 _HAN = re.compile(r"[㐀-鿿]")
-_LATIN = re.compile(r"[A-Za-z]{3,}")
 _LETTER = re.compile(r"[^\W\d_]")
 _QUOTE_MARKS = re.compile(r"[“”\"「」『』]")
 _QUOTE_CHARS = {"zh": 22, "en": 60}
@@ -47,6 +44,8 @@ _ONE_LINE_CHARS = 60
 _TOP = 0.15
 """Share of the height above which a line stands at the top."""
 _TRIES = 40
+_LONG = 4
+"""Chinese signs of a keyword that is no piece of other words."""
 
 
 def language(context: StepContext, column: str = "", *templates: str) -> Language:
@@ -92,7 +91,7 @@ def reason(
     texts = (
         _reasoned(facts, evidence, label, others, words, rng)
         if evidence
-        else _unreasoned(facts, label, words, rng)
+        else _unreasoned(row, facts, label, words, rng)
     )
     least, most = words.reason_chars
     least = least if evidence else 0  # to say that nothing decides takes few words, and the long ones are few
@@ -133,8 +132,8 @@ def _reasoned(
         yield _sentence(parts, words)
 
 
-def _unreasoned(facts: Facts, label: Label, words: Words, rng: random.Random) -> Iterator[str]:
-    """What is left to say where no keyword was read."""
+def _unreasoned(row: Row, facts: Facts, label: Label, words: Words, rng: random.Random) -> Iterator[str]:
+    """What is left to say where no keyword was read; nothing of texts where nobody looked for any."""
     count = facts.count
     stated = {"count": count, "lines": words.lines_said(count), "form": words.forms[facts.form]}
     while True:
@@ -142,17 +141,38 @@ def _unreasoned(facts: Facts, label: Label, words: Words, rng: random.Random) ->
         if not facts.pictures:
             yield _sentence([rng.choice(words.no_picture), taken], words)
             continue
-        cause = rng.choice(_causes(facts, label, words)).format(**stated)
-        yield _sentence([rng.choice(words.leads) + cause, rng.choice(words.beyond), taken], words)
+        if not facts.was_read:
+            yield _sentence([*_look(row, facts, words, rng), rng.choice(words.look), taken], words)
+            continue
+        causes, beyond = _causes(facts, label, words)
+        cause = rng.choice(causes).format(**stated)
+        yield _sentence([rng.choice(words.leads) + cause, rng.choice(beyond), taken], words)
 
 
-def _causes(facts: Facts, label: Label, words: Words) -> Phrases:
-    """Why no text is cited, in several wordings."""
-    if any(asserts(facts.text, keyword) for keyword in _wanted(label)):
-        return words.doubtful
-    if facts.count:
-        return words.undecided
-    return words.no_text if facts.was_read else words.unread
+def _causes(facts: Facts, label: Label, words: Words) -> tuple[Phrases, Phrases]:
+    """Why no text is cited, and where to look then, in several wordings."""
+    wanted = [keyword for keyword in _wanted(label) if not refuted(facts.text, keyword)]
+    if any(asserts(facts.text, keyword) for keyword in wanted):
+        of_line = [piece for piece in facts.lines if any(asserts(piece.text, word) for word in wanted)]
+        unsure = of_line and all(piece.score < SURE for piece in of_line)
+        return (words.doubtful if unsure else words.loose), words.look
+    return (words.undecided if facts.count else words.no_text), words.beyond
+
+
+def _look(row: Row, facts: Facts, words: Words, rng: random.Random) -> list[str]:
+    """One or two things that are seen without reading: form, brightness, colours."""
+    light = light_of(row["images"][0])
+    said = [words.tones[light.tone]] if light.tone in words.tones else []
+    if light.colours:
+        said.append(words.colours.format(_colour_names(light.colours, words)))
+    elif light.is_grey:
+        said.append(rng.choice(words.grey))
+    if facts.pictures > 1:
+        said.append(words.several.format(facts.pictures))
+    said.append(rng.choice(words.shapes).format(**_form(facts, words)))
+    said = rng.sample(said, min(len(said), rng.choice((1, 2, 2))))
+    # The form is a sentence of its own in English, and leads where it is said.
+    return sorted(said, key=lambda text: not text.startswith(words.form_begins))
 
 
 def _evidence(facts: Facts, label: Label, language: Language) -> list[Evidence]:
@@ -163,6 +183,8 @@ def _evidence(facts: Facts, label: Label, language: Language) -> list[Evidence]:
         if piece.score < SURE:
             continue
         for keyword in _wanted(label):
+            if refuted(facts.text, keyword):
+                continue
             quote = _quotable_part(piece, keyword, _QUOTE_CHARS[language])
             before = by_keyword.get(keyword)
             if quote and (before is None or len(quote) < len(before.quote)):
@@ -179,13 +201,22 @@ def _quotable_part(piece: Piece, keyword: str, most: int) -> str | None:
     """The whole line that says so, else a whole phrase of it; never a cut text."""
     if not asserts(piece.text, keyword):
         return None
-    whole = [trimmed(piece.text)] if is_whole(piece) else []
+    whole = [trimmed(piece.text)] if is_whole(piece) or _is_filled(piece, keyword) else []
     fitting = (
         text
         for text in (*whole, *bounded(piece))
         if len(text) <= most and asserts(text, keyword) and not _QUOTE_MARKS.search(text)
     )
     return next(fitting, None)
+
+
+def _is_filled(piece: Piece, keyword: str) -> bool:
+    """Whether a keyword that is no piece of other words is all that a line says, and no line of the same text
+    denies it: the rows of a form stand as close as those of a paragraph."""
+    is_long = len(_HAN.findall(keyword)) >= _LONG or keyword[0] in "已未"
+    is_all = trimmed(piece.text) == keyword and not piece.is_at_edge
+    around = f"{piece.above} {piece.text} {piece.below}".strip()
+    return is_long and is_all and asserts(around, keyword)
 
 
 def _chosen(evidence: list[Evidence], rng: random.Random) -> list[Evidence]:
@@ -222,40 +253,19 @@ def _absence(facts: Facts, others: Sequence[Label]) -> tuple[Label, list[str]] |
     """The neighbour that the texts of the picture are most like, although none of its keywords stands there,
     with its keywords that nothing is like. None where no neighbour comes near: what is missing then is
     missing from most pictures, and tells nothing."""
-    nearness = {other.name: _nearness(facts.text, other) for other in others}
-    near = [other for other in others if nearness[other.name] > 0]
+    near_by = {other.name: nearness(facts.text, other) for other in others}
+    near = [other for other in others if near_by[other.name] > 0]
     if not near:
         return None
-    nearest = max(near, key=lambda other: nearness[other.name])
+    nearest = max(near, key=lambda other: near_by[other.name])
     if any(holds(facts.text, word) for word in nearest.keywords):
         return None
-    missing = [word for word in nearest.keywords if _is_plain(word) and _is_missing(word, facts.text)]
+    missing = [word for word in nearest.keywords if is_plain(word) and is_missing(word, facts.text)]
     return (nearest, missing) if missing else None
-
-
-def _is_missing(keyword: str, text: str) -> bool:
-    """Whether nothing in a text may be the keyword: OCR misreads a sign here and there, of four too."""
-    misread = 1 - 1 / len(keyword) if len(keyword) > 2 else STANDS
-    return standing(keyword, text) < min(STANDS, misread) - 1e-9
-
-
-def _nearness(text: str, label: Label) -> float:
-    """Share of the parts of a label's keywords that stand in a text: pairs of characters, words in Latin."""
-    parts = [part for word in label.keywords for part in _parts(word)]
-    return sum(holds(text, part) for part in parts) / max(len(parts), 1)
-
-
-def _parts(keyword: str) -> list[str]:
-    pairs = [keyword[at : at + 2] for at in range(len(keyword) - 1)]
-    return [pair for pair in pairs if len(_HAN.findall(pair)) == 2] + _LATIN.findall(keyword)
 
 
 def _missed(other: Label, missing: list[str], words: Words, rng: random.Random) -> str:
     return rng.choice(words.absent).format(word=rng.choice(missing), other=other.name)
-
-
-def _is_plain(keyword: str) -> bool:
-    return keyword[0].isalnum() and keyword[-1].isalnum()
 
 
 def _layout_sentences(

@@ -21,6 +21,8 @@ _ARROW = re.compile(r"\w{2,6}[，、]")
 """A comma behind so short a text is the arrow that opens it; behind longer ones a sentence goes on."""
 _MONEY_RUN_ON = re.compile(r"[¥￥$]\s*\d+\.\d{3}")
 """An amount that the engine has run together with the number beside it, however sure it is."""
+_READ_AS_DIGIT = re.compile(r"\d\s+(?:[A-Z]{4}|Wi-?Fi)")
+"""An icon that was read as a digit before its text, as in `8 WLAN`."""
 _OPENED = re.compile(r"[(（]")
 _WORDS: dict[Language, dict[LeftOut, str]] = {
     "zh": {"status_bar": "手机状态栏", "single_signs": "图标和单个字符"},
@@ -71,11 +73,15 @@ def legible(
         is_named = by_label and box.label is not None and box.label != box.text
         if (at in bar or is_single) and not is_named:
             omitted.append(box.text or "")
-        elif score is not None and (float(score) < min_score or _MONEY_RUN_ON.search(text or "")):
+        elif score is not None and (float(score) < min_score or _is_run_together(text or "")):
             doubtful.append(text or box.name)
         else:
             boxes.append(box._replace(text=text or None))
     return Legible(boxes, doubtful, omitted)
+
+
+def _is_run_together(text: str) -> bool:
+    return _MONEY_RUN_ON.search(text) is not None or _READ_AS_DIGIT.match(text) is not None
 
 
 def without_icons(text: str) -> str:

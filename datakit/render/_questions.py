@@ -74,8 +74,10 @@ class Questions:
         if len(paths) > 1:
             words = f"the record has {len(paths)} pictures, and the boxes of an answer do not say on which"
             return Rejected("images_too_many", words)
-        if not paths or not boxes:
+        if not paths or entries is None:
             return Rejected("boxes_missing", "the record has no box to ask about")
+        if not boxes:
+            return Rejected("boxes_none_left", "the picture has no box to ask about")
         header = read_header(paths[0])
         size = header.width, header.height
         try:
@@ -89,7 +91,8 @@ class Questions:
         if task in TEXT_TASKS:
             boxes = [box for box in boxes if box.text]
         if not boxes:
-            return Rejected("boxes_missing", _none_left(task, known))
+            reason = "boxes_missing" if known.boxes else "boxes_none_left"
+            return Rejected(reason, _none_left(task, known))
         if task == "read":
             question: Question | Rejected = self._read(boxes, size, rng)
         else:

@@ -81,12 +81,14 @@ class Grounding(PromptRenderer):
     report.
 
     Reasons of rejection: boxes_missing (none, or none with the text or the name that is needed),
-    boxes_doubtful (none of the tasks can be answered in full), boxes_too_many, images_too_many (a record has
-    one picture here), box_empty, box_outside, box_picture, boxes_unreadable, image_too_long, answer_tokens,
-    answer_unreadable, prompt_too_long, and those of a picture that cannot be read.
+    boxes_none_left (no text on the picture that can be asked about: dropped by name and counted, but not
+    against `run.max_reject_rate`), boxes_doubtful (none of the tasks can be answered in full),
+    boxes_too_many, images_too_many (a record has one picture here), box_empty, box_outside, box_picture,
+    boxes_unreadable, image_too_long, answer_tokens, answer_unreadable, prompt_too_long, and those of a
+    picture that cannot be read.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     boxes: str = BOXES
     """Column of the boxes: `boxes` as readers give it, or that of annotate.ocr."""
@@ -252,6 +254,7 @@ class Grounding(PromptRenderer):
 
 _MOVED = {
     "boxes_missing": "records asked `{task}` because none of their boxes has a text",
+    "boxes_none_left": "records asked `{task}` because none of their texts can be asked about",
     "boxes_doubtful": "records asked `{task}` because OCR is not sure of all their texts",
 }
 
@@ -320,7 +323,7 @@ class _Asking(BatchWorker):
 
     def _instead(self, id_: str, drawn: int, reason: str) -> list[int]:
         """The tasks that a record may be asked in place of the one that it drew."""
-        if reason == "boxes_missing":  # its boxes have labels and no texts
+        if reason in ("boxes_missing", "boxes_none_left"):  # its boxes have labels and no texts
             is_text = self.tasks[drawn] in TEXT_TASKS
             return [at for at, task in enumerate(self.tasks) if is_text and task == "locate"]
         others = [at for at, _ in enumerate(self.tasks) if at != drawn and reason == "boxes_doubtful"]

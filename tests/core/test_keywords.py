@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datakit.core.keywords import asserts, holds
+from datakit.core.keywords import asserts, holds, refuted
 
 
 @pytest.mark.parametrize(
@@ -158,3 +158,17 @@ def test_a_chinese_keyword_is_no_piece_of_other_words(text: str, keyword: str) -
 @pytest.mark.parametrize(("text", "keyword"), _pairs(SAID))
 def test_a_denial_of_something_else_takes_no_keyword_back(text: str, keyword: str) -> None:
     assert asserts(text, keyword)
+
+
+@pytest.mark.parametrize("text", ["Refund declined", "Refund failed", "Refund rejected", "Refund denied"])
+def test_english_outcomes_that_deny_are_all_read_alike(text: str) -> None:
+    assert not asserts(text, "refund")
+    assert refuted(f"{text}\nRefund approved", "refund approved")
+    assert not refuted("Refund approved\nPayment failed", "refund approved")
+
+
+def test_only_an_outcome_is_refuted_and_only_of_the_same_thing() -> None:
+    assert refuted("退款失败\n退款成功", "退款成功")
+    assert not refuted("退货失败\n退款成功", "退款成功")
+    assert not refuted("拒绝退款\n退款编号", "退款编号")
+    assert not refuted("退款成功", "退款成功")

@@ -103,3 +103,9 @@ def test_the_bar_of_a_second_picture_is_left_out_and_a_time_in_the_middle_is_not
 
 def test_a_screen_with_nothing_but_a_status_bar_has_no_text() -> None:
     assert without_status_bar("9:41 5G 87%") == ""
+
+
+def test_signal_bars_that_run_into_the_network_behind_them_are_a_status_bar() -> None:
+    for bar in ("02:46 -lHD 5G 68%", "02:46 .llVoLTE 68%", "02:46 lWi-Fi 68%"):
+        assert without_status_bar(f"{bar}\n订单详情") == "订单详情"
+    assert without_status_bar("02:46 labels 68%\n订单详情").startswith("02:46")

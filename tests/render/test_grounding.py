@@ -322,10 +322,10 @@ def test_labels_that_are_said_to_be_texts_are_answered(task: str, picture: str) 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"ocr": []}, "boxes_missing"),
+        ({"ocr": []}, "boxes_none_left"),
         ({"ocr": None}, "boxes_missing"),
         ({"images": []}, "boxes_missing"),
-        ({"ocr": LINES[2:]}, "boxes_missing"),  # not sure enough
+        ({"ocr": LINES[2:]}, "boxes_none_left"),  # not sure enough
         ({"ocr": [{**LINES[0], "box": [5.0, 5.0, 5.0, 9.0]}]}, "box_empty"),
         ({"ocr": [{**LINES[0], "box": [5000.0, 5.0, 6000.0, 9.0]}]}, "box_outside"),
         ({"ocr": [{**LINES[0], "image": 1}]}, "box_picture"),
