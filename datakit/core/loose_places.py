@@ -108,6 +108,8 @@ _CROSSED = re.compile(
     re.IGNORECASE,
 )
 """`1200×800—2400×1600`."""
+_CELLS = re.compile(r"\|" + r"[ \t]{0,24}(\d{1,5})[ \t]{0,24}\|" * 4 + r"(?![ \t]*\d)")
+"""`|1200|800|2400|1600|`: the end of a row of a table."""
 _EDGE = (
     r"(?:[左右上下顶底](?:部)?边[缘界框沿]?(?:坐标)?[在位于是为约:=\s]{0,6}"
     r"|\b(?:left|right|top|bottom)\s(?:edge|side|border)(?:\s?(?:is|at|[xy]|of|about|[:=]))*\s?)"
@@ -177,12 +179,13 @@ def loose_places(text: str, *, asked: bool = False) -> Iterator[Loose]:
 
 
 def _edges(text: str, *, asked: bool) -> Iterator[Loose]:
-    """Boxes by the names of their edges; after the question where, also as two sizes from one to another."""
+    """Boxes by the names of their edges; after the question where, also as two sizes from one to another, and
+    as cells of a table."""
     for match in _EDGES.finditer(text):
         sides = {_SIDE_OF[name.lower()]: int(number) for name, number in _ONE_EDGE.findall(match[0])}
         if len(sides) == len(set(_SIDE_OF.values())):
             yield Loose(*match.span(), tuple(sides[side] for side in sorted(sides)))
-    for match in _CROSSED.finditer(text) if asked else ():
+    for match in (*_CROSSED.finditer(text), *_CELLS.finditer(text)) if asked else ():
         numbers = tuple(map(int, match.groups()))
         if _is_boxlike(numbers):
             yield Loose(*match.span(), numbers)

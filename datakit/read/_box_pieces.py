@@ -128,22 +128,32 @@ def _of_swift(objects: Mapping[str, Any], units: BoxUnits | None) -> list[Piece]
     """ms-swift's `{ref, bbox, bbox_type, image_id}`; `bbox_type` is real (pixels, as without it) or norm1
     (shares)."""
     boxes, kind = objects["bbox"], objects.get("bbox_type") or "real"
-    names, numbers = objects.get("ref") or [], objects.get("image_id") or [0] * len(boxes)
+    names, texts = (_names(objects, keys) for keys in (LABEL_KEYS, TEXT_KEYS))
+    numbers = objects.get("image_id") or [0] * len(boxes)
     if kind not in ("real", "norm1"):
         raise BoxFault("objects_format", f"`bbox_type` is {kind!r}, neither real nor norm1")
     if len(numbers) != len(boxes) or any(not isinstance(number, int) for number in numbers):
         raise BoxFault("objects_format", f"{len(boxes)} boxes, but `image_id` is {numbers}")
+    names = objects.get("ref") or names
     if len(names) == 1:
         names = names * len(boxes)  # the question names the object once, whatever the answer finds
-    if names and len(names) != len(boxes):
-        raise BoxFault("objects_format", f"{len(boxes)} boxes, but {len(names)} names in `ref`")
+    if (names and len(names) != len(boxes)) or (texts and len(texts) != len(boxes)):
+        words = f"{len(boxes)} boxes, but {len(names)} names in `ref` or its like, and {len(texts)} texts"
+        raise BoxFault("objects_format", words)
+    nothing = [None] * len(boxes)
     own: BoxUnits = "shares"
     if kind == "real":
         own, _ = own_units({key: value for key, value in objects.items() if key != "bbox_type"}, 1, units)
     return [
-        Piece(sides, own, number, _plain(name))
-        for sides, number, name in zip(boxes, numbers, names or [None] * len(boxes), strict=True)
+        Piece(sides, own, number, _plain(name), _plain(text))
+        for sides, number, name, text in zip(boxes, numbers, names or nothing, texts or nothing, strict=True)
     ]
+
+
+def _names(objects: Mapping[str, Any], keys: Sequence[str]) -> list[Any]:
+    """The list of texts under the first of these keys; numbers of classes are no names."""
+    lists = (objects[key] for key in keys if isinstance(objects.get(key), list))
+    return next((names for names in lists if names and all(isinstance(name, str) for name in names)), [])
 
 
 def _answers(value: list[Any]) -> list[str] | None:

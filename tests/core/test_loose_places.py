@@ -98,6 +98,7 @@ def test_positions_are_found_however_they_are_said(text: str) -> None:
         "page 120, 340",
         "0.5, 0.6",
         "1080×1920—1440×2560",
+        "| 甲 | 120 | 340 | 560 | 780 |",
         "横向 1080，纵向 2340",
         "横向 3 个，纵向 5 个",
         "水平 1080 像素，垂直 2340 像素",
@@ -121,8 +122,8 @@ def test_after_the_question_where_bare_numbers_are_a_position() -> None:
     assert not any(map(asks_where, ["一共多少钱？", "Describe the picture.", "这是什么页面？"]))
 
 
-def test_after_the_question_where_two_sizes_are_the_corners_of_a_box() -> None:
-    text = "按钮 1200×800—2400×1600"
+@pytest.mark.parametrize("text", ["按钮 1200×800—2400×1600", "|按钮|1200|800|2400|1600|"])
+def test_after_the_question_where_sizes_and_cells_are_the_corners_of_a_box(text: str) -> None:
     assert [place.numbers for place in places_in(text, asked=True)] == [(1200, 800, 2400, 1600)]
     assert pl.Series([text]).str.contains(MAYBE).all()
 

@@ -66,6 +66,22 @@ def test_the_recipe_says_what_a_word_that_is_not_known_means(tmp_path: Path, rea
     assert got.column("boxes")[0][0]["box"] == pytest.approx([40, 20, 200, 100])
 
 
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ({"category": ["红块"]}, ("红块", None)),
+        ({"label": ["红块"], "text": ["结算"]}, ("红块", "结算")),
+        ({"category": [3]}, (None, None)),
+    ],
+)
+def test_lists_of_names_beside_a_list_of_boxes_are_read(
+    names: Any, found: Any, tmp_path: Path, read: Any
+) -> None:
+    rows(tmp_path, {"id": "a", "where": {"bbox": [[40, 20, 200, 100]], **names}})
+    [[box]] = read("read.jsonl", path="rows.jsonl", boxes="where").column("boxes")
+    assert (box["label"], box["text"]) == found
+
+
 @pytest.mark.parametrize("key", ["text", "text_content", "transcription"])
 def test_the_text_of_a_box_is_read_under_every_usual_key(key: str, tmp_path: Path, read: Any) -> None:
     rows(tmp_path, {"id": "a", "where": [{"bbox_2d": [40, 20, 200, 100], key: "你好"}]})
