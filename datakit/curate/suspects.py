@@ -333,8 +333,8 @@ class _Reading:
             warnings.append(f"{name} was edited since the folds were joined")
         if self.unjoined:
             warnings.append(
-                f"{name} has no record of its join beside it (kfold.json), so predictions by a model that was "
-                "never shown the label are not told from others: name the file where `datakit kfold` wrote it"
+                f"{name} has no record of its join beside it (kfold.json), so predictions by a model that "
+                "was never shown the label are not told from others: name the file where datakit kfold wrote it"
             )
         if self.unknown and not self.shared:
             shown = ", ".join(self.unknown[:_NAMED])
