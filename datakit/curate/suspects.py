@@ -334,7 +334,7 @@ class _Reading:
         if self.unjoined:
             warnings.append(
                 f"{name} has no record of its join beside it (kfold.json), so predictions by a model that "
-                "was never shown the label are not told from others: name the file where datakit kfold wrote it"
+                "was never shown the label are not told from others: name the file that datakit kfold wrote"
             )
         if self.unknown and not self.shared:
             shown = ", ".join(self.unknown[:_NAMED])

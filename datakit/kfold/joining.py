@@ -200,7 +200,7 @@ def _read_once(path: Path, result: Join) -> Iterator[Prediction]:
                 raise UserError(
                     f"there are two predictions of `{one.id}`, the other is number {earlier:,}",
                     where=f"{path}, prediction {number:,}",
-                    remedy="Take one of them out, or move the file away and have the fold ask anew with --run.",
+                    remedy="Take one of them out, or move the file away and ask anew with --run.",
                 )
             result.doubled += [one.id] if one.id not in result.doubled else []
         lines[one.id] = number, one
