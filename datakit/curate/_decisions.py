@@ -23,7 +23,12 @@ class _Sight:
     def outcomes(self) -> set[tuple[str, str | None]]:
         """What was decided, by action and resulting label; one where all agree."""
         decisions = [line.override for line in self.by_reviewer.values()]
-        return {("relabel" if one.new else one.action, one.new) for one in decisions}
+        return {
+            ("accept", None)
+            if one.action == "relabel" and one.new == self.label
+            else ("relabel" if one.new else one.action, one.new)
+            for one in decisions
+        }
 
     @property
     def result(self) -> str | None:
@@ -73,9 +78,10 @@ def decided(
         if line.override.judged != sight.judged:
             outcome.stale.append(line)
             continue
-        if before := sight.by_reviewer.get(line.override.who):
+        who = (line.override.who or "").strip()
+        if before := sight.by_reviewer.get(who):
             outcome.superseded.append(before)
-        sight.by_reviewer[line.override.who] = line
+        sight.by_reviewer[who] = line
         _go_on(sights, judge)
     for sight in sights:
         if len(sight.outcomes) > 1:

@@ -13,6 +13,7 @@ from pydantic import Field
 from datakit.core.class_column import class_of
 from datakit.core.errors import UserError
 from datakit.core.groups import shared_values
+from datakit.core.judged import canonical
 from datakit.core.labels import says_nothing
 from datakit.core.outcome import Table
 from datakit.core.record import GENERAL
@@ -57,6 +58,7 @@ class LabelNoise(TableTransform):
     may be missing (photographs have none, which is information), pictures that cannot be read are counted.
     """
 
+    version: ClassVar[int] = 2
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"group": "duplicate_of"}
 
@@ -98,6 +100,8 @@ class LabelNoise(TableTransform):
         # Sorted by id, so that nothing below can depend on the order of the records.
         small = frame.select(name for name in self.reads(context) if name in there).sort("id").collect()
         labelled = self._labelled(small).with_columns(self._read(small))
+        spelt = [canonical(label, context.labels) for label in labelled["@label"]]
+        labelled = labelled.with_columns(pl.Series("@label", spelt, dtype=pl.String()))
         facts, notes = self._judged(labelled, context)
         if small.height > labelled.height:
             notes["without_label"] = small.height - labelled.height

@@ -12,6 +12,7 @@ from pydantic import Field
 from datakit.core.blocks import Section
 from datakit.core.chat_columns import chat_columns
 from datakit.core.outcome import Table
+from datakit.core.prediction_faults import faults
 from datakit.core.record import GENERAL, TRAIN, VAL
 from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
@@ -19,7 +20,6 @@ from datakit.core.transform import Columns, TableTransform
 from datakit.curate._belonging import NEAR_VAL, PSEUDO, SAME, SOURCE, like_validation, same_pictures
 from datakit.curate._calibrated import LEAST, Bools, Calibration, Floats, calibrate
 from datakit.curate._chosen import Rule, choose
-from datakit.curate._predictions import faults
 from datakit.curate._pseudo_account import Account, section
 
 _KNOWN, _CAP, _UNKNOWN, _UNSURE = "pseudo_known", "pseudo_over_cap", "pseudo_unknown", "pseudo_unsure"

@@ -67,7 +67,7 @@ class Suspects(TableTransform):
     shown the label, has no voice, and is counted.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"min_score": 0.1}
 
@@ -115,6 +115,8 @@ class Suspects(TableTransform):
         there = frame.collect_schema()
         rows = frame.select(name for name in self.reads(context) if name in there).sort("id").collect()
         rows = rows.drop_nulls("label")
+        spelt = [canonical(label, context.labels) for label in rows["label"]]
+        rows = rows.with_columns(label=pl.Series(spelt, dtype=pl.String()))
         if "set" in rows.columns:
             rows = rows.filter(pl.col("set").fill_null("") != GENERAL)
         if SOURCE in rows.columns:
@@ -143,7 +145,8 @@ class Suspects(TableTransform):
         notes: dict[str, Any] = {}
         voices.hear_proxy(table, hearing)
         if self.predictions is not None and not table.is_empty():
-            reading = _Reading(context.declared(self.predictions), context.labels)
+            shared = self._is_shared(context)
+            reading = _Reading(context.declared(self.predictions), context.labels, shared=shared)
             voices.hear_kfold(reading.guesses(dict(table.select("id", "label").iter_rows())), hearing)
             notes = reading.notes(self.predictions)
         voices.hear_reason(rows, self.reason, hearing)
@@ -160,6 +163,16 @@ class Suspects(TableTransform):
                 "annotate.reason (`may_decline`), curate.duplicates or OCR, and no `predictions` are given"
             ]
         return notes
+
+    def _is_shared(self, context: StepContext) -> bool:
+        """Whether another task's step reads the same predictions, whose ids are then no strangers."""
+        path = context.path(self.predictions or "")
+        return any(
+            isinstance(step, Suspects) and step.predictions and context.path(step.predictions) == path
+            for scope in context.tasks
+            if scope.name != context.task
+            for step in scope.steps
+        )
 
     def card_sections(self, account: StepAccount) -> Sequence[blocks.Section]:
         notes = account.notes
@@ -263,6 +276,10 @@ class _Reading:
     without_label: int = 0
     missing: int = 0
     edited: bool = False
+    unjoined: bool = False
+    """Whether no record of a join lies beside the file."""
+    shared: bool = False
+    """Whether other tasks look at the same file."""
 
     def guesses(self, labels: dict[str, str]) -> list[Guess]:
         """What is said of the records. Raises UserError for no file and for two predictions of one id."""
@@ -273,6 +290,7 @@ class _Reading:
             )
         record = record_beside(self.path)
         joined = record.joined if record is not None else None
+        self.unjoined = joined is None
         self.edited = joined is not None and digest_of(self.path) != joined.sha256
         unseen = set(joined.unseen) if joined is not None else set()
         found = []
@@ -289,7 +307,7 @@ class _Reading:
                 self.no_labels.append(one.predicted)
             else:
                 label = labels[one.id]
-                if one.label is not None and one.label != label:
+                if one.label is not None and canonical(one.label, self.labels) != label:
                     self.relabelled.append(one.id)
                 predicted = canonical(one.predicted, self.labels) or one.predicted
                 found.append(guess(one.id, label, predicted, one.probabilities, one.confidence))
@@ -313,7 +331,12 @@ class _Reading:
         warnings = []
         if self.edited:
             warnings.append(f"{name} was edited since the folds were joined")
-        if self.unknown:
+        if self.unjoined:
+            warnings.append(
+                f"{name} has no record of its join beside it (kfold.json), so predictions by a model that "
+                "was never shown the label are not told from others: name the file that datakit kfold wrote"
+            )
+        if self.unknown and not self.shared:
             shown = ", ".join(self.unknown[:_NAMED])
             warnings.append(
                 f"{name}: {len(self.unknown):,} predictions are of ids that no record has: {shown}"

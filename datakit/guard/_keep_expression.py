@@ -24,6 +24,10 @@ FUNCTIONS = (
     *("strpos", "substr", "trim", "upper"),
 )
 """What may stand before a bracket: each gives one value a record and looks at that record alone."""
+_COUNTS = frozenset({"array_length", "char_length", "length", "octet_length", "strpos"})
+"""Those whose integers are unsigned and small in polars, where `length(text) - 60` of a shorter text is over
+four thousand million."""
+_WIDE = ":: HUGEINT"
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
     | (?P<text>'(?:[^']|'')*')
@@ -98,9 +102,50 @@ def read_expression(text: str) -> KeepExpression:
             written.append(token.text)
     if not columns:
         raise ValueError("the expression names no column, so it says the same of every record")
-    found = KeepExpression(tuple(columns), frozenset(doubtful), " ".join(written))
+    found = KeepExpression(tuple(columns), frozenset(doubtful), " ".join(_widened(written)))
     found.expr()
     return found
+
+
+def _widened(written: list[str]) -> list[str]:
+    """The expression with each count as an integer that does not wrap, and the place in a null as null.
+
+    To polars strpos(null, 'a') is 0, as where the text is not found.
+    """
+    result = list[str]()
+    at = 0
+    while at < len(written):
+        word = written[at]
+        if word not in _COUNTS or written[at + 1 : at + 2] != ["("]:
+            result.append(word)
+            at += 1
+            continue
+        end, commas = _closing(written, at + 1)
+        within = written[at + 2 : end]
+        inner = _widened(within)
+        if word == "strpos" and len(commas) == 1:
+            if "strpos" in within:
+                raise ValueError("strpos( may not stand within strpos(")
+            cut = commas[0] - at - 2
+            texts = ["(", *_widened(within[:cut]), ")", "||", "(", *_widened(within[cut + 1 :]), ")"]
+            result += ["(", "strpos", "(", *inner, ")", _WIDE, "+", "0", "*", "length", "(", *texts, ")", ")"]
+        else:
+            result += [word, "(", *inner, ")", *([] if end == len(written) else [_WIDE])]
+        at = end + 1
+    return result
+
+
+def _closing(written: list[str], at: int) -> tuple[int, list[int]]:
+    """Where the bracket that opens at a place is closed, and the commas between that are its own."""
+    depth, commas = 0, list[int]()
+    for place in range(at, len(written)):
+        sign = written[place]
+        depth += (sign == "(") - (sign == ")")
+        if depth == 0:
+            return place, commas
+        if sign == "," and depth == 1:
+            commas.append(place)
+    return len(written), commas
 
 
 def _tokens(text: str) -> list[Token]:

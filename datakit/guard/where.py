@@ -97,9 +97,10 @@ class _Filter(BatchWorker):
 def _truth(frame: pl.DataFrame, expr: pl.Expr) -> pl.Series:
     """Of each record whether the expression is true; null for neither.
 
-    To polars a NaN is larger than every number and equal to itself; here it is no value.
+    To polars a NaN is larger than every number and equal to itself; here it is no value. Its integers wrap:
+    3 - 5 in an unsigned column is 4,294,967,294, so all are worked with in 128 bits.
     """
-    values = frame.with_columns(cs.float().fill_nan(None))
+    values = frame.with_columns(cs.float().fill_nan(None), cs.integer().cast(pl.Int128))
     return values.select(pl.lit(0).alias("\0place"), expr.alias("\0truth"))["\0truth"]
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from datakit.artifacts.kfold import KfoldFolder
 from datakit.artifacts.originals import originals
 from datakit.core.errors import UserError
+from datakit.core.judged import canonical
 from datakit.core.labels import LabelSet
 from datakit.core.record import TRAIN, VAL
 from datakit.kfold.builds import SPLIT
@@ -29,6 +30,7 @@ class FoldRecords:
     fold_of: dict[str, int] = field(default_factory=dict)
     """Id -> the fold that it is validation of, from 1."""
     label_of: dict[str, str | None] = field(default_factory=dict)
+    """Id -> label, in the label file's spelling."""
     shown: dict[int, Counter[str]] = field(default_factory=dict)
     """Fold -> label -> records that its training shows."""
     no_answer: dict[str, str] = field(default_factory=dict)
@@ -55,11 +57,14 @@ def read_folds(folder: KfoldFolder, k: int) -> FoldRecords:
         given = originals(build)
         if SOURCE in build.columns:  # a predicted label is trained on in every fold, and judged in none
             given = given.filter(pl.col(SOURCE).fill_null("") != PSEUDO)
-        rows = given.select("id", "label", "part").collect()
         found.labels = build.labels
+        rows = [
+            (id_, canonical(label, build.labels), part)
+            for id_, label, part in given.select("id", "label", "part").collect().iter_rows()
+        ]
         found.contents[f"fold-{number}"] = build.manifest.content
-        found.shown[number] = Counter(rows.filter(pl.col("part") == TRAIN)["label"].drop_nulls().to_list())
-        for id_, label, part in rows.iter_rows():
+        found.shown[number] = Counter(label for _, label, part in rows if part == TRAIN and label is not None)
+        for id_, label, part in rows:
             everywhere.add(id_)
             if part != VAL:
                 continue

@@ -343,3 +343,13 @@ def test_suspects_stand_in_the_build_with_those_that_later_steps_reject(project:
     assert (line.state, line.count) == ("warned", 2)
     card = next(path for path in result.cards if path.suffix == ".md").read_text("utf-8")
     assert "## Doubted labels" in card
+
+
+def test_a_copy_of_the_predictions_without_its_record_is_told(
+    hear: Callable[..., Table], project: Path
+) -> None:
+    path = project / "copy.jsonl"
+    write(path, [predicted("a", "退款页面", "首页")])
+    assert any(
+        "kfold.json" in words for words in hear([{"id": "a"}], {"predictions": str(path)}).notes["warnings"]
+    )

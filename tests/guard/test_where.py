@@ -153,3 +153,57 @@ def test_no_rows_and_rows_of_nulls_are_no_fault(keep: str) -> None:
     nulls: dict[str, Any] = {"sure": None, "label": None}
     rows = ROWS.with_columns(pl.lit(value, ROWS.schema[name]).alias(name) for name, value in nulls.items())
     assert set(_kept(keep, rows)[1].values()) == {"where_null"}
+
+
+NUMBERS = pl.DataFrame(
+    {
+        "id": ["a", "b", "c"],
+        "source_file": ["train.jsonl"] * 3,
+        "source_line": [1, 2, 3],
+        "text": ["短", "abcdefghij", None],
+        "images": [["x"], ["x", "y", "z"], []],
+        "rung": pl.Series([0, 200, 1], dtype=pl.UInt8),
+        "chars": pl.Series([5, 60, None], dtype=pl.UInt32),
+        "count": pl.Series([3, -2, 0], dtype=pl.Int64),
+        "huge": pl.Series([2**64 - 1, 0, 1], dtype=pl.UInt64),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        ("length(text) - 5 > 0", ["b"]),
+        ("-length(text) < 0", ["a", "b"]),
+        ("LENGTH(text) * 1000000000 > 5000000000", ["b"]),
+        ("octet_length(text) - 5 > 0", ["b"]),
+        ("char_length(text) - 5 > 0", ["b"]),
+        ("strpos(text, 'j') - 5 > 0", ["b"]),
+        ("array_length(images) - 2 > 0", ["b"]),
+        ("abs(length(text) - 10) > 100", []),
+        ("greatest(length(text) - 5, 0) > 100", []),
+        ("coalesce(length(text), 0) - 1 > 0", ["b"]),
+        ("rung - 2 > 0", ["b"]),
+        ("rung * 2 > 255", ["b"]),
+        ("-rung > 0", []),
+        ("chars - 60 > 0", []),
+        ("chars * 100000000 > 5000000000", ["b"]),
+        ("count * 9223372036854775807 > 0", ["a"]),
+        ("9223372036854775807 + count > 9223372036854775807", ["a"]),
+        ("huge - 2 > 0", ["a"]),
+        ("huge = 18446744073709551615", ["a"]),
+        ("left(text, length(text) - 5) = 'abcde'", ["b"]),
+    ],
+)
+@pytest.mark.fault(
+    "an expression subtracts more than a count or an unsigned column has",
+    "worked out below zero, as on paper",
+    kind="bounds",
+)
+def test_arithmetic_of_counts_and_small_integers_does_not_wrap(keep: str, kept: list[str]) -> None:
+    assert _kept(keep, NUMBERS)[0] == kept
+
+
+def test_the_place_of_a_text_in_a_null_is_unknown() -> None:
+    assert _kept("strpos(text, 'j') = 0", NUMBERS) == (["a"], {"b": "where", "c": "where_null"})
+    assert _kept("strpos(lower(text), left('j', 1)) = 10", NUMBERS)[0] == ["b"]

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -421,3 +422,73 @@ def test_what_is_no_probability_is_refused_with_its_line(folds: Folds, text: str
     path.write_text(path.read_text("utf-8").replace("0.8", text, 1), "utf-8")
     assert folds.go("--join") == 2
     assert f"{path.name}:1" in folds.output
+
+
+def _with_answers(folds: Folds, *odd: dict[str, Any]) -> dict[str, Any]:
+    """What the join says where the first answers of fold 1 are changed so."""
+    folds.go()
+    for number in (1, 2, 3):
+        folds.predict(number)
+    first = list(read(folds.answers(1)))
+    changed = [one.model_copy(update=more) for one, more in zip(first, odd, strict=False)]
+    write(folds.answers(1), [*changed, *first[len(changed) :]])
+    return folds.json("--join")
+
+
+@pytest.mark.fault("a model answers by another spelling of the label", "the label", kind="answers")
+def test_another_spelling_of_the_label_is_no_doubt(folds: Folds) -> None:
+    names = [f"{{name: {name}, aliases: [{name}2]}}" for name in LABELS]
+    (folds.recipe.parent / "labels.yaml").write_text(f"labels: [{', '.join(names)}]\n", "utf-8")
+    rows = folds.recipe.parent / "rows.jsonl"
+    rows.write_text(rows.read_text("utf-8").replace('"label": "首页"', '"label": "首页2"'), "utf-8")
+    folds.go()
+    for number in (1, 2, 3):
+        folds.predict(number)
+        spelt = [
+            one.model_copy(
+                update={
+                    "predicted": f"{one.label}2".removesuffix("22") if one.label != "首页2" else "首页2",
+                    "probabilities": None,
+                }
+            )
+            for one in read(folds.answers(number))
+        ]
+        write(folds.answers(number), spelt)
+    document = folds.json("--join")
+    assert (document["suspects"], document["relabelled"], document["judged"]) == ([], [], 18)
+    assert {one.predicted for one in read(folds.folder.predictions_file)} == set(LABELS)
+
+
+def test_an_answer_that_does_not_say_the_truth_is_not_relabelled(folds: Folds) -> None:
+    document = _with_answers(folds, {"label": None})
+    assert (document["relabelled"], document["judged"]) == ([], 18)
+    assert all(one.label for one in read(folds.folder.predictions_file))
+
+
+@pytest.mark.fault(
+    "probabilities of an answer add up to 3, are of no label, or speak against it", "named", kind="answers"
+)
+def test_probabilities_that_cannot_be_such_are_named(folds: Folds) -> None:
+    document = _with_answers(
+        folds,
+        {"probabilities": dict.fromkeys(LABELS, 1.0)},
+        {"probabilities": {"没有": 1.0}},
+        {"predicted": LABELS[0], "probabilities": dict(zip(LABELS, (0.1, 0.2, 0.7), strict=True))},
+    )
+    ids = [one.id for one in read(folds.answers(1))]
+    assert (document["unsound"], document["contrary"]) == (ids[:2], [ids[2]])
+    assert document["without_label"] == {"probabilities": 2}
+    assert document["judged"] == 16
+    folds.go("--join")
+    assert f"do not add up to 1: not ranked ({ids[0]}, {ids[1]})" in folds.output
+
+
+def test_of_two_predictions_with_another_confidence_the_last_counts_and_is_told(folds: Folds) -> None:
+    folds.go()
+    for number in (1, 2, 3):
+        folds.predict(number)
+    first, *rest = read(folds.answers(1))
+    write(folds.answers(1), [first, *rest, first.model_copy(update={"confidence": 0.01})])
+    document = folds.json("--join")
+    assert (document["doubled"], document["predicted"]) == ([first.id], 18)
+    assert {one.id: one.confidence for one in read(folds.folder.predictions_file)}[first.id] == 0.01

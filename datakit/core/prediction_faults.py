@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import orjson
 import polars as pl
@@ -47,11 +47,15 @@ def _faults(
 def _of_all(text: str) -> str:
     """The same of the probabilities of all classes."""
     try:
-        told = orjson.loads(text)
-        values = [float(value) for value in told.values()]
+        told = {name: float(value) for name, value in orjson.loads(text).items()}
     except (ValueError, TypeError, AttributeError):
         return "the probabilities of its classes are no JSON of {label: probability}"
-    total = math.fsum(values)
-    if min(values, default=0.0) < 0:
-        return f"a probability of its classes is {min(values):g}, which is none"
+    return fault_of_all(told)
+
+
+def fault_of_all(told: Mapping[str, float]) -> str:
+    """What is wrong with the probabilities of all classes; "" where nothing is."""
+    total = math.fsum(told.values())
+    if min(told.values(), default=0.0) < 0:
+        return f"a probability of its classes is {min(told.values()):g}, which is none"
     return "" if 1 - _MISSING <= total <= 1 + _OVER else f"{_SUM} {total:.3g}, not to 1"
