@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.manifest import stamp
+from datakit.artifacts.changed_files import changed_files, shown_changes
 from datakit.core.clock import utc_now
 from datakit.core.errors import UserError
 from datakit.core.record import digest
@@ -18,6 +18,7 @@ from datakit.core.regular_files import read_regular
 from datakit.core.visible import has_controls
 
 FOLDER, SUFFIX = "data_cards", ".signoff.jsonl"
+_REBUILD = "Build again with --force, or put your changes into the recipe and its data and build."
 
 
 class SignOff(BaseModel):
@@ -95,8 +96,8 @@ def sign(build: BuildFolder, name: str) -> SignOff:
         raise UserError("the name of who signs is missing", remedy='Give it: --name "Wang Fang"')
     if changed := changed_files(build):
         raise UserError(
-            f"{build.path} is not as it was built: {', '.join(changed[:3])} differ from its manifest",
-            remedy="Build again, then review and sign that.",
+            f"{build.path} is not as it was built: {shown_changes(changed)}",
+            remedy=f"{_REBUILD} Then review and sign that.",
         )
     try:
         one = SignOff(
@@ -119,22 +120,9 @@ def sign(build: BuildFolder, name: str) -> SignOff:
     return one
 
 
-def changed_files(build: BuildFolder) -> list[str]:
-    """Data files that are not as the manifest has them."""
-    changed = []
-    for name in sorted(build.manifest.records):
-        noted = build.manifest.artifacts.get(name)
-        if noted is None:
-            continue
-        path = build.path / name
-        now = stamp(path, hashed=False)
-        if not noted.unchanged(now) and stamp(path, hashed=True).sha256 != noted.sha256:
-            changed.append(name)
-    return changed
-
-
 def require_signoff(build: BuildFolder) -> None:
-    """Raises UserError where the build's recipe asks for a signature and nobody signed this very data."""
+    """Raises UserError where the build's recipe asks for a signature and nobody signed this very data, or
+    any of its files was changed since: the trainer follows its configuration and reads its pictures."""
     if not build.section("run").get("require_signoff"):
         return
     found = read_signoffs(build)
@@ -142,7 +130,7 @@ def require_signoff(build: BuildFolder) -> None:
     if found.of(build.manifest.content) and not changed:
         return
     if changed:
-        why = f"{', '.join(changed[:3])} were changed after the build"
+        why = f"since the build {shown_changes(changed)}"
     elif found.signed:
         last = found.signed[-1]
         why = f"{last.name} signed another build of {build.report.name} on {last.date[:10]}, not this data"
@@ -151,9 +139,10 @@ def require_signoff(build: BuildFolder) -> None:
     faults = f" In {found.path.name} {'; '.join(found.faults[:3])}." if found.faults else ""
     words = "is not signed off, and its recipe says `run: {require_signoff: true}`"
     reviews = [f"datakit review {build.path} --task {task.path.name}" for task in build.tasks]
+    again = f"{_REBUILD} Or, where the build is right: put the files back. " if changed else ""
     raise UserError(
         f"{build.path} {words}: {why}.{faults}",
-        remedy=f"Review it ({'; '.join(reviews) or f'datakit review {build.path}'}), then: "
+        remedy=f"{again}Review it ({'; '.join(reviews) or f'datakit review {build.path}'}), then: "
         f"datakit signoff {build.path} --name NAME",
     )
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.changed_files import changed_files, shown_changes
 from datakit.artifacts.manifest import Manifest
 from datakit.artifacts.signoff import require_signoff
 from datakit.bundling import light
@@ -92,7 +93,7 @@ def bundle(build: Path, out: Path) -> Bundle:
             f"of all tasks and asks about {first}; the same with --task {', '.join(others) or first} then "
             "finds the model trained.",
         )
-    _check_whole(run.build.path, manifest)
+    _check_whole(run.build)
     require_signoff(run.build)
     check_replaceable(out, "a bundle as datakit packed it", _is_bundle)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -170,18 +171,11 @@ def _about(manifest: Manifest) -> bytes:
     return orjson.dumps(about, option=orjson.OPT_INDENT_2) + b"\n"
 
 
-def _check_whole(build: Path, manifest: Manifest) -> None:
+def _check_whole(build: BuildFolder) -> None:
     """Raises UserError for files that were changed or lost since the build."""
-    wrong = []
-    for name, stamp in manifest.artifacts.items():
-        path = build / name
-        if not path.is_file():
-            wrong.append(f"{name} is missing")
-        elif path.stat().st_size != stamp.bytes:
-            wrong.append(f"{name} was changed")
-    if wrong:
+    if wrong := changed_files(build):
         raise UserError(
-            f"{build} is not as it was built: {', '.join(wrong[:3])}{' and more' if len(wrong) > 3 else ''}",
+            f"{build.path} is not as it was built: {shown_changes(wrong)}",
             remedy="Build again with --force, or put your changes into the recipe.",
         )
 

@@ -118,6 +118,7 @@ def _say(text: str) -> None:
 def _serve(
     build: BuildFolder, plan: ServingPlan, program: str, timeout_s: float, check_only: bool, *, quiet: bool
 ) -> int:
+    from datakit.artifacts.signoff import require_signoff
     from datakit.core.qwen_models import qwen_model
     from datakit.serving.launch import running
     from datakit.serving.smoke import smoke_test
@@ -128,6 +129,7 @@ def _serve(
         run = RunFolder.of(build.path)
         if Path(plan.model) == run.served:
             refuse_copy(run)
+            require_signoff(build)
     if Path(plan.model).is_dir() and not has_weights(Path(plan.model)):
         raise UserError(
             f"the weights in {plan.model} are missing or not whole",

@@ -28,7 +28,8 @@ def command(build: Path, name: str | None, as_json: bool) -> int:
     The signatures stand in data_cards/NAME.signoff.jsonl. Exit code 1: nobody has signed this very data.
     """
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.artifacts.signoff import changed_files, read_signoffs, sign
+    from datakit.artifacts.changed_files import changed_files, shown_changes
+    from datakit.artifacts.signoff import read_signoffs, sign
     from datakit.cli.tables import print_json
 
     folder = BuildFolder.open(build)
@@ -44,7 +45,7 @@ def command(build: Path, name: str | None, as_json: bool) -> int:
                 "content": content,
                 "file": str(found.path),
                 "signed": [one.model_dump(exclude={"check"}) for one in valid],
-                "changed": changed,
+                "changed": list(changed),
                 "earlier": len(found.signed) - len(valid),
                 "faults": found.faults,
             }
@@ -56,6 +57,9 @@ def command(build: Path, name: str | None, as_json: bool) -> int:
         click.echo(f"Signed by {one.name} on {one.date}: {folder.report.name}, content {content[:12]}")
     if not valid:
         earlier = f"; {len(found.signed):,} signatures are under other data" if found.signed else ""
-        why = f": {', '.join(changed[:3])} were changed after the build" if changed else earlier
-        click.echo(f"Nobody has signed this data{why}. Sign it: datakit signoff {build} --name NAME")
+        if changed:
+            click.echo(f"Nobody has signed this data: since the build {shown_changes(changed)}.")
+            click.echo("Put the files back, or build again (datakit build RECIPE --force), review and sign.")
+        else:
+            click.echo(f"Nobody has signed this data{earlier}. Sign it: datakit signoff {build} --name NAME")
     return 0 if valid else 1

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
@@ -93,10 +94,73 @@ def test_changed_data_is_unsigned_again(guarded: Path) -> None:
     sign(BuildFolder(guarded), "王芳")
     path = data_file(guarded)
     path.write_bytes(path.read_bytes() + b" ")
-    with pytest.raises(UserError, match=f"{path.name} were changed after the build"):
+    with pytest.raises(UserError, match=f"since the build {path.name} was changed"):
         require_signoff(BuildFolder(guarded))
     with pytest.raises(UserError, match="is not as it was built"):
         sign(BuildFolder(guarded), "李雷")
+
+
+def replace_picture(build: Path) -> str:
+    """Another picture of the same size in bytes in the place of one."""
+    path = sorted(path for path in (build / "images").rglob("*") if path.is_file())[0]
+    data = path.read_bytes()
+    path.unlink()  # a hard link leads to the source
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    return f"images/{path.name} was changed"
+
+
+def point_elsewhere(build: Path) -> str:
+    path = build / "dataset_info.json"
+    (build / "evil.json").write_text("[]")
+    path.write_text(
+        path.read_text("utf-8").replace("train.json", "evil.json").replace("_train", "_evil") + "\n"
+    )
+    return "dataset_info.json was changed"
+
+
+def replace_labels(build: Path) -> str:
+    path = build / "records.parquet"
+    frame = pl.read_parquet(path)
+    frame.with_columns(label=pl.lit("x")).write_parquet(path)
+    return "records.parquet was changed"
+
+
+def edit_settings(build: Path) -> str:
+    path = build / "train.yaml"
+    path.write_text(path.read_text("utf-8") + "# edited\n", "utf-8")
+    return "train.yaml was changed"
+
+
+@pytest.mark.fault(
+    "pictures, records, the trainer's index or its settings are changed after a build was signed off",
+    "it is unsigned; signoff, train, handoff and bundle name the file, and nobody can sign it",
+    kind="inputs changed",
+)
+@pytest.mark.parametrize("edit", [replace_picture, point_elsewhere, replace_labels, edit_settings])
+def test_any_changed_file_of_the_build_is_unsigned_again(
+    guarded: Path, trainer: Path, tmp_path: Path, capsys: Captured, edit: Callable[[Path], str]
+) -> None:
+    sign(BuildFolder(guarded), "王芳")
+    told = edit(guarded)
+    assert run(["signoff", str(guarded)]) == 1
+    assert told in capsys.readouterr().out
+    for words in (
+        ["signoff", str(guarded), "--name", "李雷"],
+        ["train", str(guarded), "--cpu"],
+        ["handoff", str(guarded), "--cpu", "--only", "train"],
+        ["bundle", str(guarded), "-o", str(tmp_path / "b.tar")],
+    ):
+        assert run(words) == 2
+        assert told in capsys.readouterr().err
+    assert calls(trainer.parent) == []
+    assert len(read_signoffs(BuildFolder(guarded)).signed) == 1
+
+
+def test_copied_build_with_other_times_stays_signed(guarded: Path) -> None:
+    sign(BuildFolder(guarded), "王芳")
+    for path in guarded.rglob("*"):
+        path.touch()
+    require_signoff(BuildFolder(guarded))
 
 
 def test_signature_under_other_data_does_not_count(guarded: Path) -> None:
