@@ -35,6 +35,7 @@ class Where(Guard):
     Reasons of rejection: where (the expression is false), where_null (it is neither true nor false).
     """
 
+    version: ClassVar[int] = 2
     example: ClassVar[dict[str, Any]] = {"keep": "label != '其他类别图片' AND length(id) > 3"}
 
     keep: str
