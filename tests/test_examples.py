@@ -100,6 +100,7 @@ def values(task: str, **changes: Any) -> dict[str, Any]:
         "answer_format": "只回答类别名称。",
         "ask_name": "去结算",
         "ask_box": "[10, 20, 30, 40]",
+        "apart_from": "手机状态栏、图标和单个字符",
         "candidate": "描" * 100,
         "question": "图里有什么？",
         "references": ["一只猫", "猫"],
