@@ -39,9 +39,12 @@ def test_there_are_lists_in_every_kind_of_step() -> None:
 def test_list_is_taken_in_python_as_yaml_takes_it(name: str, field: str) -> None:
     kind = find(name)
     (example,) = yaml.safe_load(entry(name).example)[0].values()
-    two = {"answers": FORMS, "tasks": ["lines", "read"], "label_block": ["json", "short"]}.get(
-        field, ["a", "b"]
-    )
+    two = {
+        "answers": FORMS,
+        "tasks": ["lines", "read"],
+        "label_block": ["json", "short"],
+        "leave_out": ["status_bar", "single_signs"],
+    }.get(field, ["a", "b"])
     values = {**(example or {}), field: two}
     if name == "render.chat":
         values.pop("answer", None)
