@@ -248,8 +248,8 @@ def screen(id_: str, *texts: str) -> dict[str, Any]:
     lines = [
         {
             "text": text,
-            "score": 0.9,
-            "box": [10.0, 1300 * at / len(texts), 300.0, 1300 * at / len(texts) + 30],
+            "score": 0.95,
+            "box": [10.0, 1300 * at / len(texts), 10.0 + 30 * len(text), 1300 * at / len(texts) + 30],
             "image": 0,
         }
         for at, text in enumerate(texts)
@@ -299,8 +299,8 @@ def test_offline_description_of_a_picture_without_text_states_only_what_is_measu
 ) -> None:
     frame, _ = run(records(5))
     for text in frame["description"]:
-        assert 60 <= len(text) <= 120
-        assert "40×60像素" in text
-        assert "亮" in text
+        assert 10 <= len(text) <= 120
+        assert "竖长" in text
+        assert "像素" not in text
         assert "退款" not in text
         assert "文字" not in text

@@ -68,7 +68,7 @@ def test_the_frame_on_a_card_is_around_what_the_answer_means(
     picture = Image.new("RGB", SIZE, "white")
     picture.paste((0, 0, 255), SIDES)
     picture.save(tmp_path / "screen.png")
-    row = {"id": "a", "image": "screen.png", "where": [{"bbox": SIDES, "text": "蓝"}]}
+    row = {"id": "a", "image": "screen.png", "where": [{"bbox": SIDES, "text": "蓝色"}]}
     (tmp_path / "data.jsonl").write_text(json.dumps(row) + "\n")
     recipe = tmp_path / "recipes" / "places.yaml"
     recipe.write_text(RECIPE.format(step=STEPS[task], model=MODELS[form]), "utf-8")

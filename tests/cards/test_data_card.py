@@ -243,7 +243,7 @@ def test_no_path_of_this_machine_stands_in_a_card(whole: Path, tmp_path: Path) -
 
 def test_prompt_is_exact_and_its_label_block_stands_once(whole: Path) -> None:
     text = markdown(whole)
-    fold = "<details><summary>25 labels with their descriptions (1,827 characters)</summary>"
+    fold = "<details><summary>25 labels with their descriptions (1,833 characters)</summary>"
     assert text.count(fold) == page(whole).count(fold) == 1
     assert "as in screen-0001" in text
     shown = section(text, "Samples")
