@@ -111,8 +111,10 @@ def answers(document: list[Any]) -> Iterator[Answer | NoAnswer]:
         reasons = {_person(one): str(one.get("value") or "") for one in _listed(responses.get(_WHY))}
         metadata = row.get("metadata")
         for one in _listed(responses.get(_LABEL)):
-            value = one.get("value")
-            if not isinstance(value, str):
+            value, status = one.get("value"), one.get("status")
+            if status not in (None, "submitted"):
+                yield NoAnswer(row["id"], f"the response is not submitted ({status})")
+            elif not isinstance(value, str):
                 yield NoAnswer(row["id"], "the response names no label")
             else:
                 yield _answer(row["id"], metadata if isinstance(metadata, Mapping) else {}, one, reasons)

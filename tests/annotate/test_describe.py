@@ -249,7 +249,7 @@ def screen(id_: str, *texts: str) -> dict[str, Any]:
         {
             "text": text,
             "score": 0.95,
-            "box": [10.0, 1300 * at / len(texts), 10.0 + 30 * len(text), 1300 * at / len(texts) + 30],
+            "box": [60.0, 1300 * at / len(texts), 60.0 + 26 * len(text), 1300 * at / len(texts) + 30],
             "image": 0,
         }
         for at, text in enumerate(texts)

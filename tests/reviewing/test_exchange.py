@@ -14,6 +14,8 @@ import pytest
 from datakit.artifacts.overrides import read_overrides
 from datakit.cli import run
 from datakit.core.errors import UserError
+from datakit.reviewing import argilla
+from datakit.reviewing.answers import Answer
 from datakit.reviewing.chosen import Choice, chosen
 from datakit.reviewing.exchange import export, read_answers
 from datakit.reviewing.records import PageRecords
@@ -144,3 +146,12 @@ def test_command_adds_what_is_new_to_the_project_and_says_what_was_there(
     assert json.loads(capsys.readouterr().out)["there_before"] == 1
     (line,) = read_overrides(into.read_text("utf-8"), "o")
     assert (line.override.id, line.override.new) == ("r00", "退货页面")
+
+
+@pytest.mark.parametrize(("status", "counts"), [("submitted", True), ("discarded", False), ("draft", False)])
+def test_only_a_submitted_response_of_argilla_is_a_decision(status: str, counts: bool) -> None:
+    response = {"value": "退货页面", "user_id": "u", "status": status}
+    row = {"id": "a", "metadata": {"judged": "0" * 64, "old": "退款页面"}, "responses": {"label": [response]}}
+    (found,) = argilla.answers([row])
+    assert isinstance(found, Answer) is counts
+    assert counts or status in found.why
