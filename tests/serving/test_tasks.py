@@ -75,5 +75,7 @@ def test_a_bundle_of_several_tasks_says_what_to_do_instead(
     both: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["bundle", str(both), "--out", str(tmp_path / "b.tar")]) == 2
-    assert "datakit handoff BUILD --task NAME" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"datakit handoff {both} --task topics" in told
+    assert "--task moods" in told
     assert not (tmp_path / "b.tar").exists()
