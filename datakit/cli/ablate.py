@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datakit.cli.machine_options import machine_options
 from datakit.cli.numbers import FiniteNumber
 
 if TYPE_CHECKING:
@@ -46,15 +47,7 @@ Exit code: 0 when everything has answered, 3 when something has not: run it agai
 @click.option("--join", "joins", is_flag=True, help="Compare the answers that are there; run nothing.")
 @click.option("--status", "only_status", is_flag=True, help="Say how each training stands, start nothing.")
 @click.option("--again", is_flag=True, help="Set an ablation that stands there aside; nothing is deleted.")
-@click.option("--cpu", is_flag=True, help="Train and serve on the processor: for trials with tiny models.")
-@click.option("--gpus", type=click.IntRange(min=1), help="GPUs; those of the recipe if not given.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port of the server; serve.port if not given.")
-@click.option("--python", metavar="PATH", help="Python of the trainer's environment.")
-@click.option("--vllm", "program", metavar="COMMAND", help="The vLLM command; DATAKIT_VLLM else vllm.")
-@click.option("--ignore-memory", is_flag=True, help="Train even where memory does not suffice by the plan.")
-@click.option("--train-flags", default="", metavar="WORDS", help="As for `datakit handoff`.")
-@click.option("--serve-flags", default="", metavar="WORDS", help="As for `datakit handoff`.")
-@click.option("--predict-flags", default="", metavar="WORDS", help="As for `datakit handoff`.")
+@machine_options
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON on stdout.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress of the builds.")
 @click.pass_context

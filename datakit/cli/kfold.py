@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datakit.cli.machine_options import machine_options
+
 if TYPE_CHECKING:
     from datakit.kfold.builds import Made, Wanted
     from datakit.kfold.joining import Join
@@ -36,15 +38,7 @@ Exit code: 0 when every fold has answered, 3 when some have not: run it again.""
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the recipe.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N records of each source.")
 @click.option("--again", is_flag=True, help="Set other folds that stand there aside; nothing is deleted.")
-@click.option("--cpu", is_flag=True, help="Train and serve on the processor: for trials with tiny models.")
-@click.option("--gpus", type=click.IntRange(min=1), help="GPUs; those of the recipe if not given.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port of the server; serve.port if not given.")
-@click.option("--python", metavar="PATH", help="Python of the trainer's environment.")
-@click.option("--vllm", "program", metavar="COMMAND", help="The vLLM command; DATAKIT_VLLM else vllm.")
-@click.option("--ignore-memory", is_flag=True, help="Train even where memory does not suffice by the plan.")
-@click.option("--train-flags", default="", metavar="WORDS", help="As for `datakit handoff`.")
-@click.option("--serve-flags", default="", metavar="WORDS", help="As for `datakit handoff`.")
-@click.option("--predict-flags", default="", metavar="WORDS", help="As for `datakit handoff`.")
+@machine_options
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON on stdout.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress of the builds.")
 @click.pass_context
