@@ -7,15 +7,25 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault
+from datakit.core.text_encoding import BOM
 from datakit.core.visible import has_controls, visible
 
 Action = Literal["accept", "relabel", "drop"]
 _SHOWN = 10
 """Broken lines that an error names."""
+_TIME: TypeAdapter[datetime] = TypeAdapter(datetime)
 
 
 class Override(BaseModel):
@@ -34,7 +44,7 @@ class Override(BaseModel):
     new: str | None = None
     """The label that `relabel` gives."""
     who: str = Field(default="", max_length=200)
-    """The reviewer's name."""
+    """The reviewer's name, without blanks around it. Decisions without one count as one person's."""
     when: datetime | None = None
     """When it was decided (ISO 8601); UTC where no zone is said. The later decision of one reviewer holds."""
     why: str = Field(default="", max_length=2000)
@@ -45,9 +55,17 @@ class Override(BaseModel):
     @field_validator("when")
     @classmethod
     def _in_utc(cls, when: datetime | None) -> datetime | None:
-        if when is None or when.tzinfo is not None:
-            return when
-        return when.replace(tzinfo=UTC)
+        if when is None or when.tzinfo is None:
+            return when and when.replace(tzinfo=UTC)
+        try:
+            return when.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("the time is none of the calendar in UTC") from None
+
+    @field_validator("who")
+    @classmethod
+    def _without_blanks(cls, who: str) -> str:
+        return who.strip()
 
     @model_validator(mode="after")
     def _names_label(self) -> Override:
@@ -56,6 +74,11 @@ class Override(BaseModel):
         if has_controls("".join((self.id, self.new or "", self.who))):
             raise ValueError("the id, a label or a name holds control characters")
         return self
+
+    @property
+    def what(self) -> str:
+        """What was decided, in words."""
+        return f"relabel to {self.new}" if self.action == "relabel" else self.action
 
     def to_line(self) -> bytes:
         """The decision as a line of the file."""
@@ -73,6 +96,8 @@ class OverrideLine(BaseModel):
     number: int
     """From 1."""
     override: Override
+    is_without_zone: bool = False
+    """Whether its time says no zone, so that it is read as UTC."""
 
     @property
     def order(self) -> tuple[float, int]:
@@ -82,14 +107,17 @@ class OverrideLine(BaseModel):
 
 
 def read_overrides(text: str, place: str) -> list[OverrideLine]:
-    """The decisions of a file, in its order; blank lines are passed over.
+    """The decisions of a file, in its order; blank lines and a byte order mark are passed over.
 
     Raises UserError that names the first broken lines with what is wrong in each.
     """
     lines, faults = [], []
-    for number, line in _lines(text):
+    for number, line in _lines(text.removeprefix(BOM)):
         try:
-            lines.append(OverrideLine(number=number, override=Override.model_validate(_object(line))))
+            row = _object(line)
+            override = Override.model_validate(row)
+            naive = has_no_zone(row.get("when"))
+            lines.append(OverrideLine(number=number, override=override, is_without_zone=naive))
         except ValidationError as error:
             what, remedy = describe_fault(error.errors(include_url=False)[0], Override)
             faults.append(f"line {number}: {what} {remedy}".rstrip())
@@ -103,6 +131,11 @@ def read_overrides(text: str, place: str) -> list[OverrideLine]:
             remedy='Each line is an object with `id`, `judged` and `action`, as "datakit review" writes it.',
         )
     return lines
+
+
+def has_no_zone(when: Any) -> bool:
+    """Whether a time of a file, as text, leaves its zone out."""
+    return isinstance(when, str) and _TIME.validate_python(when).tzinfo is None
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

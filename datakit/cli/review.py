@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from datakit.cli.build_path import BuildPath
+from datakit.core.counted import counted
 
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
+    from datakit.artifacts.overrides import OverrideLine
+    from datakit.reviewing.decisions_file import DecisionsFile
     from datakit.reviewing.records import PageRecords
 
 EPILOG = """\b
@@ -110,75 +114,93 @@ def command(
     choice = Choice() if everything else Choice(suspects, conflicts, low_ocr, mistakes, findings, ids)
     answered = answers(folder, predictions)
     frame, notes = chosen(folder, choice, answered.labels(folder))
-    notes = [*answered.notes, *notes]
+    records = PageRecords(folder, frame, answered)
+    notes = [*records.edits, *answered.notes, *notes]
     for note in notes:
         click.echo(f"Note: {note}", err=True)
-    records = PageRecords(folder, frame, answered)
+    account: dict[str, Any] = {"build": str(build), "records": records.count, "notes": notes}
+    page = None
     if exported is not None and records.count:
         from datakit.reviewing.exchange import export
 
-        export(records, *exported)
-        click.echo(f"{records.count:,} records for {exported[0]}: {exported[1]}", err=as_json)
-        return 0
-    if serve and records.count:
+        lacks = export(records, *exported)
+        for note in lacks:
+            click.echo(f"Note: {note}", err=True)
+        notes += lacks
+        account |= {"tool": exported[0], "folder": str(exported[1])}
+    elif serve and records.count:
         return _serve(records, build, out, port, into)
-    page = write(records, build, out) if records.count else None
-    if as_json:
-        print_json(
-            {
-                "build": str(build),
-                "records": records.count,
-                "page": str(page) if page else None,
-                "notes": notes,
-            }
-        )
-    elif page is None:
-        click.echo("No record is to be reviewed.")
     else:
-        click.echo(f"{records.count:,} records to review: {page}")
+        page = write(records, build, out) if records.count else None
+        account["page"] = str(page) if page else None
+    if as_json:
+        print_json(account)
+    elif not records.count:
+        click.echo("No record is to be reviewed.")
+    elif exported is not None:
+        click.echo(f"{counted(records.count, 'record')} for {exported[0]}: {exported[1]}")
+    else:
+        click.echo(f"{counted(records.count, 'record')} to review: {page}")
     return 0
 
 
 def _serve(records: PageRecords, build: Path, out: Path | None, port: int | None, into: Path | None) -> int:
+    from datakit.artifacts.odd_overrides import oddities
     from datakit.reviewing.decisions_file import DecisionsFile
     from datakit.reviewing.server import Review, Server
 
-    own = dict(zip(records.frame["id"].to_list(), records.judged(), strict=True))
-    decisions = DecisionsFile(into or overrides_file(records.build), own)
-    decisions.state()  # a file that cannot be read is told before anybody decides anything
+    decisions = DecisionsFile(into or overrides_file(records.build), records.judged_by_id)
+    lines = decisions.lines()  # a file that cannot be read is told before anybody decides anything
     page = write(records, build, out, most=0)
     with Server(Review(page.parent, decisions), port) as server:
-        click.echo(f"Review {records.count:,} records at {server.address}")
+        click.echo(f"Review {counted(records.count, 'record')} at {server.address}")
         click.echo(f"Decisions go into {decisions.path}. Ctrl-C ends it.")
+        notes = [*oddities(lines, decisions.path.name), *_met(decisions, lines, records)]
         if words := unread(records.build, decisions.path):
-            click.echo(f"Note: {words}", err=True)
+            notes.append(words)
+        for note in notes:
+            click.echo(f"Note: {note}", err=True)
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
-            click.echo(f"{len(decisions.lines()):,} decisions stand in {decisions.path}")
+            click.echo(f"{counted(len(decisions.lines()), 'decision')} in {decisions.path}")
     return 0
+
+
+def _met(target: DecisionsFile, lines: Sequence[OverrideLine], records: PageRecords) -> list[str]:
+    """What of a file of decisions the build will not follow."""
+    from datakit.artifacts.originals import originals
+    from datakit.reviewing.exchange import meeting
+    from datakit.reviewing.records import PageRecords
+
+    every = PageRecords(records.build, originals(records.build).collect()) if lines else records
+    return meeting(lines, every, target.path)
 
 
 def _import(records: PageRecords, path: Path, into: Path | None, *, as_json: bool) -> int:
     from datakit.cli.tables import print_json
     from datakit.reviewing.decisions_file import DecisionsFile
-    from datakit.reviewing.exchange import read_answers
+    from datakit.reviewing.exchange import disagreeing, read_answers
 
     found = read_answers(path, records)
     target = DecisionsFile(into or overrides_file(records.build), {})
-    new, before = target.add(found.decisions)
+    added = target.add(found.decisions)
+    notes = [*records.edits, *found.notes, *disagreeing(target.lines(), records, target.path)]
     words = unread(records.build, target.path)
     if as_json:
-        account = {"file": str(target.path), "new": new, "there_before": before, "note": words}
-        print_json({**account, "left_out": found.left_out, "notes": found.notes})
+        account = {"file": str(target.path), "new": added.new, "there_before": added.before}
+        account |= {"doubled": added.doubled, "note": words, "unanswered": found.unanswered}
+        print_json({**account, "left_out": found.left_out, "notes": notes})
         return 0
-    for note in found.notes:
+    for note in notes:
         click.echo(f"Note: {note}", err=True)
     for answer in found.left_out[:_NAMED]:
         click.echo(f"Left out: {answer}", err=True)
     if len(found.left_out) > _NAMED:
         click.echo(f"Left out: {len(found.left_out) - _NAMED:,} more (--json names all)", err=True)
-    click.echo(f"{new:,} decisions added to {target.path}; {before:,} stood there before.")
+    doubled = f"; {added.doubled:,} said the same again" if added.doubled else ""
+    before = f"{added.before:,} stood there before{doubled}."
+    click.echo(f"{counted(added.new, 'decision')} added to {target.path}; {before}")
     if words:
         click.echo(f"Note: {words}", err=True)
     return 0

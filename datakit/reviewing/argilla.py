@@ -9,29 +9,32 @@ from pathlib import Path
 from typing import Any
 
 from datakit.reviewing import pictures
-from datakit.reviewing.answers import Answer, NoAnswer
+from datakit.reviewing.answers import Answer, NoAnswer, Unanswered, moment
+from datakit.reviewing.pictures import Unreadable
 from datakit.reviewing.records import PageRecords
 from datakit.reviewing.words import language_of_names, words_in
 
 _DROP = "__drop__"
 _LABEL, _WHY = "label", "why"
+_PENDING = "pending"
+"""State of a record to which no response was submitted, where one is enough (`min_submitted`)."""
 
 
-def write(records: PageRecords, out: Path) -> None:
-    """.argilla/settings.json, .argilla/dataset.json and records.json, with the pictures inside."""
+def write(records: PageRecords, out: Path, unreadable: Unreadable) -> None:
+    """.argilla/settings.json, .argilla/dataset.json and records.json, with the pictures inside: each is a
+    field of its own, `image`, `image_2` and so on."""
     words = words_in(language_of_names(records.labels))
     (out / ".argilla").mkdir()
-    _put(out / ".argilla" / "settings.json", _settings(records, words))
-    _put(out / ".argilla" / "dataset.json", {"name": records.build.report.name, "status": "draft"})
     columns, names = records.columns(), records.labels
-    rows = []
+    rows, most = [], 0
     for at, detail in enumerate(records.details()):
         label, proposal = columns["label"][at], columns["proposal"][at]
         old = names[label] if label >= 0 else columns["written"].get(at)
         told = "\n".join(text for name, text in detail["facts"] if name != "source")
         fields = {"told": f"{old or words['noLabel']}\n{told}".strip()}
-        if image := _image(detail["paths"]):
-            fields["image"] = image
+        images = _images(columns["id"][at], detail["paths"], unreadable)
+        most = max(most, len(images))
+        fields |= {_field(number): image for number, image in enumerate(images)}
         metadata = {"judged": columns["judged"][at], "build": records.build.report.name}
         rows.append(
             {
@@ -43,9 +46,11 @@ def write(records: PageRecords, out: Path) -> None:
                 else {},
                 "responses": {},
                 "vectors": {},
-                "status": "pending",
+                "status": _PENDING,
             }
         )
+    _put(out / ".argilla" / "settings.json", _settings(records, words, most))
+    _put(out / ".argilla" / "dataset.json", {"name": records.build.report.name, "status": "draft"})
     _put(out / "records.json", rows)
 
 
@@ -53,17 +58,25 @@ def _put(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
 
 
-def _image(paths: list[Path]) -> str:
-    """The first picture that can be read, as a data URI."""
+def _images(id_: str, paths: list[Path], unreadable: Unreadable) -> list[str]:
+    """The pictures that can be read, as data URIs."""
+    shown = []
     for path in paths:
         drawn = pictures.readable(path)
         if drawn.readable:
-            return f"data:image/webp;base64,{base64.b64encode(drawn.readable).decode()}"
-    return ""
+            shown.append(f"data:image/webp;base64,{base64.b64encode(drawn.readable).decode()}")
+        else:
+            unreadable.append((id_, path))
+    return shown
 
 
-def _settings(records: PageRecords, words: Mapping[str, str]) -> dict[str, Any]:
-    """One question: which label, or that the record is to be dropped; and why."""
+def _field(number: int) -> str:
+    return "image" if number == 0 else f"image_{number + 1}"
+
+
+def _settings(records: PageRecords, words: Mapping[str, str], most: int) -> dict[str, Any]:
+    """One question: which label, or that the record is to be dropped; and why. `most`: fields for pictures,
+    none of them required, as a record may have fewer."""
     options = [{"value": name, "text": name} for name in records.labels]
     options.append({"value": _DROP, "text": words["drop"]})
     return {
@@ -71,7 +84,10 @@ def _settings(records: PageRecords, words: Mapping[str, str]) -> dict[str, Any]:
         "allow_extra_metadata": True,
         "distribution": {"strategy": "overlap", "min_submitted": 1},
         "fields": [
-            _named("image", "image", required=False, settings={"type": "image"}),
+            *(
+                _named(name, name, required=False, settings={"type": "image"})
+                for name in map(_field, range(most))
+            ),
             _named("told", words["label"], required=True, settings={"type": "text", "use_markdown": False}),
         ],
         "questions": [
@@ -100,8 +116,12 @@ def _named(name: str, title: str, *, required: bool, settings: dict[str, Any]) -
     }
 
 
-def answers(document: list[Any]) -> Iterator[Answer | NoAnswer]:
-    """An answer for each person who responded to a record of records.json."""
+def answers(document: list[Any]) -> Iterator[Answer | NoAnswer | Unanswered]:
+    """An answer for each person who responded to a record of records.json.
+
+    Argilla 2.8.0 writes into that file neither when a response was made nor whether it was submitted; of a
+    record that is pending none was.
+    """
     for row in document:
         if not isinstance(row, Mapping) or not isinstance(row.get("id"), str):
             yield NoAnswer("", "the record has no id")
@@ -110,11 +130,14 @@ def answers(document: list[Any]) -> Iterator[Answer | NoAnswer]:
         responses = responses if isinstance(responses, Mapping) else {}
         reasons = {_person(one): str(one.get("value") or "") for one in _listed(responses.get(_WHY))}
         metadata = row.get("metadata")
-        for one in _listed(responses.get(_LABEL)):
-            value, status = one.get("value"), one.get("status")
+        labels = _listed(responses.get(_LABEL))
+        if not labels:
+            yield Unanswered(row["id"])
+        for one in labels:
+            status = one.get("status") or (_PENDING if row.get("status") == _PENDING else None)
             if status not in (None, "submitted"):
                 yield NoAnswer(row["id"], f"the response is not submitted ({status})")
-            elif not isinstance(value, str):
+            elif not isinstance(one.get("value"), str):
                 yield NoAnswer(row["id"], "the response names no label")
             else:
                 yield _answer(row["id"], metadata if isinstance(metadata, Mapping) else {}, one, reasons)
@@ -131,9 +154,10 @@ def _answer(
         label=None if value == _DROP else value,
         drops=value == _DROP,
         who=_person(response),
-        when=None,
+        when=moment(response.get("updated_at") or response.get("inserted_at")),
         why=reasons.get(_person(response), ""),
         build=str(metadata.get("build") or ""),
+        is_named=bool(response.get("user_id")),
     )
 
 

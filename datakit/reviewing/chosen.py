@@ -10,6 +10,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.originals import originals
+from datakit.core.counted import counted
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.judged import canonical
 from datakit.core.record import repeat_of
@@ -169,7 +170,9 @@ def _listed(path: Path, ids: Sequence[str] | pl.Series, notes: list[str]) -> set
     strange = sorted(named - known)
     if strange:
         hint = did_you_mean(strange[0], known)
-        notes.append(f"{len(strange):,} of {len(named):,} ids in {path} name no record: {strange[0]}. {hint}")
+        of = f"{len(strange):,} of {counted(len(named), 'id')} in {path}"
+        name = "names" if len(strange) == 1 else "name"
+        notes.append(f"{of} {name} no record: {strange[0]}. {hint}".rstrip())
     if not named & known:
         raise UserError(f"no line of {path} is the id of a record", remedy="One id a line.")
     return named & known

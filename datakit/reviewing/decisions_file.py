@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,42 @@ class Sent:
     """None where the reviewer takes back what was decided."""
     by: str
     """Who sits before the page: a decision that is restored is another's, and then this one's own goes."""
+
+
+@dataclass
+class Added:
+    """What became of decisions that were to be added."""
+
+    new: int = 0
+    before: int = 0
+    """Those that the file had."""
+    doubled: int = 0
+    """Those that were among the new ones already."""
+
+
+@dataclass
+class _Told:
+    """What each reviewer has said about each sight, in the order of its times."""
+
+    said: dict[tuple[str, str, str], list[tuple[float, tuple[str, str | None, str], bool]]] = field(
+        default_factory=dict
+    )
+    """Record, what is judged, reviewer -> time, decision, and whether the file had it."""
+
+    def again(self, one: Override) -> bool | None:
+        """Whether the file had the decision that this one says again; None where it says none again."""
+        said = self.said.get((one.id, one.judged, one.who), [])
+        at = bisect_right(said, _time(one), key=itemgetter(0))
+        return said[at - 1][2] if at and said[at - 1][1] == (one.action, one.new, one.why) else None
+
+    def take(self, one: Override, *, is_old: bool) -> None:
+        said = self.said.setdefault((one.id, one.judged, one.who), [])
+        entry = (_time(one), (one.action, one.new, one.why), is_old)
+        said.insert(bisect_right(said, entry[0], key=itemgetter(0)), entry)
+
+
+def _time(one: Override) -> float:
+    return one.when.timestamp() if one.when else 0.0
 
 
 @dataclass
@@ -80,20 +118,29 @@ class DecisionsFile:
             self._write(kept.values())
             return len(kept)
 
-    def add(self, decisions: Iterable[Override]) -> tuple[int, int]:
-        """Adds decisions that are not there yet; how many were new, and how many were there."""
+    def add(self, decisions: Iterable[Override]) -> Added:
+        """Adds decisions that are not there yet.
+
+        One is there where its line is, or where the same reviewer's last decision about the same sight, up to
+        its time, is the same with the same reason: a file of answers that was only written anew brings none.
+        """
         with _locked(self.path):
             lines = [line.override for line in self.lines()]
-            seen, fresh, before = {one.to_line() for one in lines}, [], 0
-            for one in decisions:
-                if one.to_line() in seen:
-                    before += 1
-                else:
-                    seen.add(one.to_line())
+            there, told, fresh, added = dict.fromkeys(lines, True), _Told(), list[Override](), Added()
+            for one in sorted(lines, key=_time):
+                told.take(one, is_old=True)
+            for one in sorted(decisions, key=_time):
+                is_old = there.get(one, told.again(one))
+                if is_old is None:
                     fresh.append(one)
+                    there[one] = False
+                    told.take(one, is_old=False)
+                added.new += is_old is None
+                added.before += is_old is True
+                added.doubled += is_old is False
             if fresh:
                 self._write([*lines, *fresh])
-            return len(fresh), before
+            return added
 
     def _write(self, overrides: Iterable[Override]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,8 +172,8 @@ def sent_decision(row: Any, own: Mapping[str, str]) -> Sent:
     if id_ not in own or not isinstance(by, str):
         raise ValueError("the record is not under review")
     if line is None:
-        return Sent(id_, None, by)
+        return Sent(id_, None, by.strip())
     decision = Override.model_validate(line)
     if decision.id != id_ or decision.judged != own[id_]:
         raise ValueError("the decision is about something else")
-    return Sent(id_, decision, by)
+    return Sent(id_, decision, by.strip())

@@ -3,49 +3,84 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from datakit.artifacts.overrides import Action, Override, read_overrides
+from pydantic import ValidationError
+
+from datakit.artifacts.odd_overrides import (
+    disagreements,
+    named_ids,
+    oddities,
+    shown_ids,
+    told_disagreements,
+)
+from datakit.artifacts.overrides import Action, Override, OverrideLine, read_overrides
+from datakit.core.counted import counted
 from datakit.core.errors import UserError, did_you_mean
+from datakit.core.judged import canonical
+from datakit.core.parameters import describe_fault
 from datakit.core.regular_files import read_regular
 from datakit.core.visible import visible
 from datakit.reviewing import argilla, label_studio
-from datakit.reviewing.answers import Answer, NoAnswer
+from datakit.reviewing.answers import Answer, NoAnswer, Unanswered
+from datakit.reviewing.pictures import Unreadable
 from datakit.reviewing.records import PageRecords
 
-WRITERS: dict[str, Callable[[PageRecords, Path], None]] = {
+WRITERS: dict[str, Callable[[PageRecords, Path, Unreadable], None]] = {
     "label-studio": label_studio.write,
     "argilla": argilla.write,
 }
 _NAMED = 5
+_MOST_WHO, _MOST_WHY = 200, 2000
+"""Characters of a name and a reason that a decision holds."""
+_EXPORT = "Export as JSON: of Label Studio the full JSON (not JSON-MIN), of Argilla records.json."
 
 
 @dataclass
 class Imported:
     """What a file of answers held."""
 
-    decisions: list[Override] = field(default_factory=list)
+    lines: list[OverrideLine] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     """Answers that are no decision, with why."""
+    unanswered: list[str] = field(default_factory=list)
+    """Ids of records that nobody has said anything about."""
+    undated: list[str] = field(default_factory=list)
+    """Ids of the records whose answers do not say when they were given; in the others, who gave them, and
+    those whose name or reason is longer than a decision holds."""
+    unnamed: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def decisions(self) -> list[Override]:
+        return [line.override for line in self.lines]
 
-def export(records: PageRecords, kind: str, out: Path) -> None:
-    """The review for another tool, as a new folder. Raises UserError for one that is there."""
+
+def export(records: PageRecords, kind: str, out: Path) -> list[str]:
+    """The review for another tool, as a new folder, and what it lacks. Raises UserError for one that is
+    there."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is there already", remedy="Name a new folder.")
     out.mkdir(parents=True, exist_ok=True)
-    WRITERS[kind](records, out)
+    unreadable: Unreadable = []
+    WRITERS[kind](records, out, unreadable)
+    if not unreadable:
+        return []
+    named = ", ".join(f"{visible(id_)} ({visible(path.name)})" for id_, path in unreadable[:_NAMED])
+    more = f" and {len(unreadable) - _NAMED:,} more" if len(unreadable) > _NAMED else ""
+    return [f"{counted(len(unreadable), 'picture')} that cannot be read left out: {named}{more}"]
 
 
 def read_answers(path: Path, records: PageRecords) -> Imported:
     """The decisions of a file: of Label Studio (JSON), of Argilla (records.json), or overrides.jsonl.
 
-    Raises UserError for any other file.
+    An answer that does not say when it was given has the time of the file. Raises UserError for any other
+    file, and for one that holds nothing.
     """
     try:
         data = read_regular(path)
@@ -56,71 +91,140 @@ def read_answers(path: Path, records: PageRecords) -> Imported:
     except (ValueError, RecursionError):
         document = None
     found = Imported()
-    if isinstance(document, list) and document:
-        when = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
-        for answer in _answers(document, path, records):
-            _take(answer, found, records, when)
+    if isinstance(document, list):
+        _read_tool(document, path, records, found)
     else:
         try:
             text = data.decode()
         except UnicodeDecodeError:
             raise UserError(f"{path} is not UTF-8", remedy="Save it as UTF-8.") from None
-        found.decisions = [line.override for line in read_overrides(text, str(path))]
-    _note_strangers(found, records, path)
+        found.lines = read_overrides(text, str(path))
+        if not found.lines:
+            raise UserError(f"{path} is empty: it holds no decision", remedy="Download it again.")
+    odd = oddities(found.lines, path.name)
+    found.notes = [*_strange(found.lines, records, path), *found.notes, *odd]
     return found
 
 
-def _answers(document: list[Any], path: Path, records: PageRecords) -> Iterator[Answer | NoAnswer]:
+def meeting(lines: Sequence[OverrideLine], records: PageRecords, path: Path) -> list[str]:
+    """What of a file of decisions the next build will not follow, in words."""
+    return [*_strange(lines, records, path), *disagreeing(lines, records, path)]
+
+
+def disagreeing(lines: Sequence[OverrideLine], records: PageRecords, path: Path) -> list[str]:
+    """That reviewers decided differently about records as they are in the build."""
+    own = records.judged_by_id
+    lines = [line for line in lines if own.get(line.override.id) == line.override.judged]
+    found = disagreements(lines, lambda label: canonical(label, records.build.labels))
+    return [f"{path.name}: {told_disagreements(found)}"] if found else []
+
+
+def _read_tool(document: list[Any], path: Path, records: PageRecords, found: Imported) -> None:
+    """Takes the answers of another tool."""
+    if not document:
+        raise UserError(f"{path} is an empty list: it holds no answer", remedy=_EXPORT)
+    when = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
+    for answer in _answers(document, path):
+        if isinstance(answer, Unanswered):
+            found.unanswered.append(answer.id)
+        elif isinstance(answer, NoAnswer):
+            found.left_out.append(f"{visible(answer.id) or 'an answer'}: {answer.why}")
+        else:
+            _take(answer, found, when)
+    _note_answers(found, path, when)
+
+
+def _answers(document: list[Any], path: Path) -> Iterator[Answer | NoAnswer | Unanswered]:
     first = document[0] if isinstance(document[0], Mapping) else {}
     if "annotations" in first and "data" in first:
         return label_studio.answers(document)
     if "responses" in first and "metadata" in first:
         return argilla.answers(document)
-    remedy = "Export as JSON: of Label Studio the full JSON (not JSON-MIN), of Argilla records.json."
     raise UserError(
-        f"{path} holds neither annotations of Label Studio nor responses of Argilla", remedy=remedy
+        f"{path} holds neither annotations of Label Studio nor responses of Argilla", remedy=_EXPORT
     )
 
 
-def _take(answer: Answer | NoAnswer, found: Imported, records: PageRecords, when: datetime) -> None:
+def _take(answer: Answer, found: Imported, when: datetime) -> None:
     """Makes an answer a decision."""
-    if isinstance(answer, NoAnswer):
-        found.left_out.append(f"{visible(answer.id) or 'an answer'}: {answer.why}")
-        return
     action: Action = "drop" if answer.drops else "accept" if answer.label == answer.old else "relabel"
-    if action == "relabel" and answer.label not in records.labels:
-        hint = did_you_mean(answer.label or "", records.labels)
-        found.notes.append(f"{visible(answer.id)}: `{visible(answer.label or '')}` is no label here. {hint}")
+    who = answer.who.strip()
+    why = answer.why
     try:
-        found.decisions.append(
-            Override(
-                id=answer.id,
-                judged=answer.judged,
-                action=action,
-                old=answer.old,
-                new=answer.label if action == "relabel" else None,
-                who=answer.who[:200],
-                when=answer.when or when,
-                why=answer.why[:2000],
-                build=answer.build,
-            )
+        override = Override(
+            id=answer.id,
+            judged=answer.judged,
+            action=action,
+            old=answer.old,
+            new=answer.label if action == "relabel" else None,
+            who=who[:_MOST_WHO],
+            when=answer.when or when,
+            why=why[:_MOST_WHY],
+            build=answer.build,
         )
-    except ValueError:
-        found.left_out.append(f"{visible(answer.id) or 'an answer'}: it does not say what was judged")
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        what = "it does not say what was judged"
+        if fault["loc"] != ("judged",):
+            what = visible(describe_fault(fault, Override)[0])
+        found.left_out.append(f"{visible(answer.id) or 'an answer'}: {what}")
+        return
+    without_zone = answer.when is not None and answer.when.tzinfo is None
+    line = OverrideLine(number=len(found.lines) + 1, override=override, is_without_zone=without_zone)
+    found.lines.append(line)
+    if answer.when is None:
+        found.undated.append(answer.id)
+    if not answer.is_named:
+        found.unnamed.append(answer.id)
+    if len(who) > _MOST_WHO or len(why) > _MOST_WHY:
+        found.cut.append(answer.id)
 
 
-def _note_strangers(found: Imported, records: PageRecords, path: Path) -> None:
-    """Tells of decisions about other records, or about what a record is no longer. They are kept: the step
-    that applies them names them again."""
-    own = dict(zip(records.frame["id"].to_list(), records.judged(), strict=True))
-    strange = [one.id for one in found.decisions if one.id not in own]
-    stale = [one.id for one in found.decisions if own.get(one.id, one.judged) != one.judged]
-    for ids, words in (
-        (strange, "are about no record of this build"),
-        (stale, "are about records that have changed since"),
+def _note_answers(found: Imported, path: Path, when: datetime) -> None:
+    """Tells what the answers of a tool do not say, and what is made of it."""
+    for ids, thing, words in (
+        (found.unanswered, "record", "without an answer"),
+        (found.undated, "answer", f"without a time: that of the file counts, {when:%Y-%m-%d %H:%M} UTC"),
+        (found.unnamed, "answer", "without a person: they count as one person's, of which the last holds"),
+        (
+            found.cut,
+            "answer",
+            f"cut, with more than {_MOST_WHO} characters of name or {_MOST_WHY:,} of reason",
+        ),
     ):
         if ids:
-            named = ", ".join(visible(id_) for id_ in ids[:_NAMED])
-            found.notes.append(
-                f"{len(ids):,} of {len(found.decisions):,} decisions in {path} {words}: {named}"
-            )
+            found.notes.append(f"{path.name}: {counted(len(ids), thing)} {words}: {shown_ids(ids)}")
+
+
+def _strange(lines: Sequence[OverrideLine], records: PageRecords, path: Path) -> list[str]:
+    """Tells of decisions about other records, about what a record is no longer, and with labels that are
+    none. They are kept: the step that applies them names them again."""
+    own = records.judged_by_id
+    decisions = [line.override for line in lines]
+    strange = [one for one in decisions if one.id not in own]
+    stale = [one for one in decisions if own.get(one.id, one.judged) != one.judged]
+    told = []
+    for some, single, several in (
+        (strange, "is about no record of this build", "are about no record of this build"),
+        (stale, "is about a record that has changed since", "are about records that have changed since"),
+    ):
+        if some:
+            of = f"{len(some):,} of {counted(len(lines), 'decision')} in {path}"
+            told.append(f"{of} {single if len(some) == 1 else several}: {named_ids(some)}")
+    return [*told, *_unknown_labels(decisions, records, path)]
+
+
+def _unknown_labels(decisions: Sequence[Override], records: PageRecords, path: Path) -> list[str]:
+    unknown: dict[str, list[Override]] = {}
+    for one in decisions:
+        new = canonical(one.new, records.build.labels) if one.action == "relabel" else None
+        if new is not None and new not in records.labels:
+            unknown.setdefault(new, []).append(one)
+    told = []
+    for label, some in list(unknown.items())[:_NAMED]:
+        gives = f"{counted(len(some), 'decision')} {'gives' if len(some) == 1 else 'give'}"
+        words = f"{path.name}: {gives} `{visible(label)}`, which is no label here: {named_ids(some)}."
+        told.append(f"{words} {did_you_mean(label, records.labels)}".rstrip())
+    if len(unknown) > _NAMED:
+        told.append(f"{path.name}: {counted(len(unknown) - _NAMED, 'more label')} that the build lacks")
+    return told

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from datakit.reviewing import pictures
-from datakit.reviewing.answers import Answer, NoAnswer
+from datakit.reviewing.answers import Answer, NoAnswer, Unanswered, moment
+from datakit.reviewing.pictures import Unreadable
 from datakit.reviewing.records import PageRecords
 from datakit.reviewing.words import language_of_names, words_in
 
@@ -18,7 +19,7 @@ _LABEL, _DROP, _WHY = "new_label", "drop", "why"
 """Names of the controls; none is a column of a task, which an export may mix."""
 
 
-def write(records: PageRecords, out: Path) -> None:
+def write(records: PageRecords, out: Path, unreadable: Unreadable) -> None:
     """config.xml (the labelling interface), tasks.json (to be imported) and images/ (local files).
 
     Label Studio finds the pictures where LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT is the folder above `out`.
@@ -26,8 +27,8 @@ def write(records: PageRecords, out: Path) -> None:
     words = words_in(language_of_names(records.labels))
     (out / "images").mkdir()
     tasks = [
-        _task(records, number, row, _pictures(out, number, row["paths"]), detail)
-        for number, (row, detail) in enumerate(zip(records.details(), _columns(records), strict=True))
+        _task(records, number, row, _pictures(out, number, row["paths"], column["id"], unreadable), column)
+        for number, (row, column) in enumerate(zip(records.details(), _columns(records), strict=True))
     ]
     has_pictures = any(task["data"]["images"] for task in tasks)
     (out / "config.xml").write_text(_config(records.labels, words, pictures=has_pictures), "utf-8")
@@ -47,7 +48,7 @@ def _columns(records: PageRecords) -> Iterator[dict[str, Any]]:
         }
 
 
-def _pictures(out: Path, number: int, paths: list[Path]) -> list[str]:
+def _pictures(out: Path, number: int, paths: list[Path], id_: str, unreadable: Unreadable) -> list[str]:
     """The pictures as files named by the record's number, and the addresses under which they are served."""
     addresses = []
     for at, path in enumerate(paths):
@@ -55,7 +56,9 @@ def _pictures(out: Path, number: int, paths: list[Path]) -> list[str]:
         if drawn.readable:
             name = f"{number:06d}-{at}.webp"
             (out / "images" / name).write_bytes(drawn.readable)
-            addresses.append(f"/data/local-files/?d={out.name}/images/{name}")
+            addresses.append(f"/data/local-files/?d={quote(f'{out.name}/images/{name}')}")
+        else:
+            unreadable.append((id_, path))
     return addresses
 
 
@@ -103,7 +106,7 @@ def _config(labels: list[str], words: Mapping[str, str], *, pictures: bool) -> s
     )
 
 
-def answers(document: list[Any]) -> Iterator[Answer | NoAnswer]:
+def answers(document: list[Any]) -> Iterator[Answer | NoAnswer | Unanswered]:
     """An answer for each annotation of an export (JSON)."""
     for task in document:
         data = task.get("data") if isinstance(task, Mapping) else None
@@ -111,7 +114,10 @@ def answers(document: list[Any]) -> Iterator[Answer | NoAnswer]:
             yield NoAnswer("", "the task does not say which record it is of")
             continue
         notes = task.get("annotations")
-        for note in notes if isinstance(notes, list) else []:
+        if not isinstance(notes, list) or not notes:
+            yield Unanswered(data["record"])
+            continue
+        for note in notes:
             yield _answer(data, note)
 
 
@@ -138,9 +144,10 @@ def _answer(data: Mapping[str, Any], note: Any) -> Answer | NoAnswer:
         label=label,
         drops=bool(chosen.get(_DROP)),
         who=_who(note.get("completed_by")),
-        when=_when(note.get("updated_at") or note.get("created_at")),
+        when=moment(note.get("updated_at") or note.get("created_at")),
         why="\n".join(chosen.get(_WHY, [])),
         build=str(data.get("build") or ""),
+        is_named=note.get("completed_by") is not None,
     )
 
 
@@ -150,11 +157,3 @@ def _who(person: Any) -> str:
         name = f"{person.get('first_name') or ''} {person.get('last_name') or ''}".strip()
         return str(person.get("email") or name or f"Label Studio {person.get('id')}")
     return f"Label Studio {person}" if person is not None else "Label Studio"
-
-
-def _when(text: Any) -> datetime | None:
-    try:
-        when = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from datakit.core.image import ImageProblem, load_rgb, read_header
 
+Unreadable = list[tuple[str, Path]]
+"""Pictures that an export cannot take along, with the id of their record."""
 THUMBNAIL_PX = 160
 READABLE_PX = 1600
 """Longer side; a screen of 720 by 1,560 pixels stays as it is."""

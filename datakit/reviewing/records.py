@@ -12,6 +12,7 @@ import orjson
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.changed_files import changed_files, shown_changes
 from datakit.artifacts.predictions import Prediction
 from datakit.core.files import FileDigests
 from datakit.core.judged import canonical, judged
@@ -60,6 +61,18 @@ class PageRecords:
         return self.frame.height
 
     @cached_property
+    def changed(self) -> dict[str, str]:
+        """File of the build -> what became of it since it was built."""
+        return changed_files(self.build.whole or self.build)
+
+    @property
+    def edits(self) -> list[str]:
+        """That what is reviewed is not what was built, in words."""
+        if not self.changed:
+            return []
+        return [f"the build is not as it was built: {shown_changes(self.changed)}"]
+
+    @cached_property
     def labels(self) -> list[str]:
         """All labels that a record may get: the label file's, else those of the data; then what proposals
         name besides."""
@@ -100,6 +113,11 @@ class PageRecords:
             description = known.description if known and known.name == name else ""
             rows.append({"name": name, "about": description, "typed": typed_forms([name, *aliases])})
         return rows
+
+    @cached_property
+    def judged_by_id(self) -> dict[str, str]:
+        """Id -> the digest of what is judged."""
+        return dict(zip(self.frame["id"].to_list(), self.judged(), strict=True))
 
     def judged(self) -> list[str]:
         """Per record the digest of what is judged."""

@@ -30,7 +30,7 @@ run: {store: .store, max_reject_rate: 1, workers: 1}
 
 
 def review_rows(project: Toy) -> list[dict[str, Any]]:
-    """Twelve records: a cluster of four, one without a picture, one whose id leads elsewhere."""
+    """Twelve records: a cluster of four, one has no picture, one three, one id leads elsewhere."""
     names = ["购物车页面", "退货页面", "退款页面"]
     rows: list[dict[str, Any]] = [
         {
@@ -47,6 +47,7 @@ def review_rows(project: Toy) -> list[dict[str, Any]]:
         for number in range(12)
     ]
     rows[7] |= {"image": None, "text": HOSTILE}
+    rows[10]["image"] = [rows[10]["image"], project.picture("10b.png", 20), project.picture("10c.png", 21)]
     rows[8]["id"] = f"../../{HOSTILE}"
     return rows
 
