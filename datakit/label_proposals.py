@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.changed_files import edit_of_build
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.labels import LabelSet
 from datakit.core.regular_files import read_regular
@@ -54,6 +56,11 @@ class Proposals:
         fitting = room.longest_prefix(found, before)
         after = room.with_these(fitting) if fitting else before
         return cls(build, recipe, mistakes, fitting, found[len(fitting) :], no_room, before, after)
+
+    @cached_property
+    def edit_of_build(self) -> str:
+        """That the build is not as it was built, in words."""
+        return edit_of_build(self.build)
 
     def chosen(self, ids: Sequence[str]) -> tuple[LabelProposal, ...]:
         """The proposals with these ids, or all of them. Raises UserError for an id that is none."""

@@ -47,6 +47,12 @@ def shown_changes(wrong: dict[str, str]) -> str:
     return told + (f" and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else "")
 
 
+def edit_of_build(build: BuildFolder) -> str:
+    """That somebody changed a build, or the one whose task it is, in words; "" else."""
+    wrong = changed_files(build.whole or build)
+    return f"{build.path.name} is not as it was built: {shown_changes(wrong)}" if wrong else ""
+
+
 def _has_content(path: Path, noted: FileStamp, as_they_came: frozenset[str], files: FileDigests) -> bool:
     if noted.sha256:
         return files.sha256(path) == noted.sha256

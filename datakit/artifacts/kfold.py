@@ -104,3 +104,11 @@ def record_file_beside(predictions: Path) -> Path | None:
 def digest_of(predictions: Path) -> str:
     """sha256 of a file of predictions."""
     return hashlib.sha256(read_regular(predictions)).hexdigest()
+
+
+def edit_of(predictions: Path) -> str:
+    """That somebody edited a file of out-of-fold predictions since it was joined, in words; "" else."""
+    record = record_beside(predictions)
+    joined = record.joined if record is not None else None
+    is_edited = joined is not None and digest_of(predictions) != joined.sha256
+    return "was edited since the folds were joined" if is_edited else ""

@@ -23,20 +23,23 @@ def oddities(lines: Sequence[OverrideLine], place: str, now: datetime | None = N
     latest = (now or datetime.now(UTC)) + _CLOCKS_DIFFER
     told = []
     if found := [one.override for one in lines if one.is_without_zone]:
-        told.append(f"{_some(found, place)} with a time without its zone, read as UTC: {named_ids(found)}")
+        told.append(
+            f"{_some(found, place, 'has', 'have')} a time without its zone, read as UTC: {named_ids(found)}"
+        )
     if found := [one.override for one in lines if one.override.when and one.override.when > latest]:
         told.append(
-            f"{_some(found, place)} dated in the future, and until then go before what is decided now: "
-            f"{named_ids(found)} ({found[0].when:%Y-%m-%d %H:%M} UTC)"
+            f"{_some(found, place, 'is', 'are')} dated in the future, against which nothing counts that the "
+            f"same reviewer decides until then: {named_ids(found)} ({found[0].when:%Y-%m-%d %H:%M} UTC)"
         )
     if found := [one.override for one in lines if not one.override.who]:
         told.append(
-            f"{_some(found, place)} without a name (`who`): they count as one person's, of which the last "
-            f"about a record holds: {named_ids(found)}"
+            f"{_some(found, place, 'names', 'name')} no reviewer (`who`); those without one count as one "
+            f"person's, of which the last about a record holds: {named_ids(found)}"
         )
     times = Counter(one.override for one in lines)
     if found := [override for override, count in times.items() if count > 1]:
-        told.append(f"{_some(found, place)} there more than once, and count once: {named_ids(found)}")
+        some = _some(found, place, "stands", "stand")
+        told.append(f"{some} there more than once: {named_ids(found)}")
     return told
 
 
@@ -84,5 +87,5 @@ def shown_ids(ids: Iterable[str]) -> str:
     return ", ".join(every[:_NAMED]) + more
 
 
-def _some(found: Sequence[Override], place: str) -> str:
-    return f"{place}: {counted(len(found), 'decision')} {'is' if len(found) == 1 else 'are'}"
+def _some(found: Sequence[Override], place: str, does: str, do: str) -> str:
+    return f"{place}: {counted(len(found), 'decision')} {does if len(found) == 1 else do}"

@@ -100,6 +100,8 @@ def _print(found: Proposals, build: str) -> None:
     from datakit.cli.tables import print_table
     from datakit.evaluation.proposals import DESCRIPTION_MAX_CHARS
 
+    if found.edit_of_build:
+        click.echo(f"Note: {found.edit_of_build}")
     if found.mistakes is None:
         click.echo(f"Mistakes: none counted, since nothing was scored yet (datakit evaluate {build})")
     else:
@@ -178,6 +180,7 @@ def _document(found: Proposals, accepted: Sequence[LabelProposal], edited: Edite
     taken = {own.id for own in accepted}
     return {
         "evaluation": found.mistakes.source if found.mistakes else "",
+        "edited": found.edit_of_build,
         "proposals": [
             {"id": own.id, **asdict(own), "fits": own.id not in blocked, "accepted": own.id in taken}
             for own in (*found.fitting, *found.too_long)

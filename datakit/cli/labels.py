@@ -63,6 +63,8 @@ def audit(build: Path, limit: int, task: str | None, as_json: bool) -> int:
 def _print(result: LabelAudit, build: str, limit: int) -> None:
     read = "" if result.read == result.records else f", {result.read:,} of them looked at"
     click.echo(f"{result.labels_file}: {result.records:,} records with a text in `{result.column}`{read}")
+    if result.edited:
+        click.echo(f"Note: {result.edited}")
     if result.evaluation:
         earlier = "" if result.evaluation_is_of_build else ", of an earlier build"
         click.echo(f"Mistakes: {result.evaluation}{earlier}")

@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 
 import polars as pl
 
+from datakit.artifacts.odd_overrides import UNNAMED, oddities
 from datakit.artifacts.overrides import Override, OverrideLine, read_overrides
 from datakit.core import blocks
+from datakit.core.counted import counted
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.judged import canonical, judged
 from datakit.core.outcome import Table
@@ -25,7 +27,6 @@ from datakit.curate._decisions import Outcome, decided
 
 DROPPED = "dropped_by_review"
 _READ = ("id", "images", "label", "text")
-_UNNAMED = "unnamed"
 _NAMED = 1000
 """Decisions that the report names; all are counted."""
 _SHOWN = 200
@@ -49,7 +50,9 @@ class Overrides(TableTransform):
 
     Decisions that are not applied are counted and named in the report, on the card and in the verdict
     (`override_not_applied`): about a record that has changed since, or that does not come to this step; of
-    reviewers who disagree, of whom none is followed; with a label that the label file does not have.
+    reviewers who disagree, of whom none is followed; with a label that the label file does not have. Warned
+    of are decisions whose time says no zone (they are read as UTC) or lies in the future, those without a
+    name, which count as one person's, and those that stand there more than once.
 
     A decision about a label that curate.pseudo_labels gave is applied to the record as it is without one: put
     the step before annotate.predict, and it holds whatever the model predicts now. The label is then that of
@@ -142,7 +145,7 @@ class Overrides(TableTransform):
 
     def card_sections(self, account: StepAccount) -> Sequence[blocks.Section]:
         notes = account.notes
-        return [blocks.Section("Decisions of reviewers", _card_blocks(notes))] if notes.get("lines") else []
+        return [blocks.Section("Decisions of reviewers", _card_blocks(notes))]
 
 
 _REVIEWED = ("label", "label_by", "label_change", REVIEWED_BY)
@@ -212,10 +215,10 @@ class _Work:
             last = [line.override for line in outcome.applied if line.override.new == outcome.label][-1]
             before = f"{shown} (predicted)" if is_pseudo else label or "no label"
             words = f"{before} → {outcome.label}; {_signed(last)}"
-            who = last.who or _UNNAMED
+            who = last.who or UNNAMED
             self.reviews.append((row["id"], outcome.label, who, words, None if outcome.conflict else who))
         elif outcome.applied and not outcome.conflict:
-            who = outcome.applied[-1].override.who or _UNNAMED
+            who = outcome.applied[-1].override.who or UNNAMED
             self.reviews.append((row["id"], label, None, None, who))
 
     def _known(self, lines: Sequence[OverrideLine], is_predicted: bool) -> Iterator[OverrideLine]:
@@ -254,11 +257,12 @@ class _Work:
             notes["about_predictions"] = self.predicted
         if self.elsewhere:
             notes["elsewhere"] = [{"why": "no_record", "hint": "", **_told(line)} for line in self.elsewhere]
+        warnings = oddities(lines, path)
         if lines and len([word for word, _, _ in self.faults if word == "no_record"]) == len(lines):
             builds = sorted({line.override.build for line in lines if line.override.build})
             of = f" ({', '.join(builds)})" if builds else ""
-            notes["warnings"] = [f"no decision of {path} names a record here: is it of another build{of}?"]
-        return notes
+            warnings.insert(0, f"no decision of {path} names a record here: is it of another build{of}?")
+        return {**notes, "warnings": warnings} if warnings else notes
 
 
 def _check_place(step: Overrides, context: StepContext) -> None:
@@ -280,7 +284,7 @@ def _check_place(step: Overrides, context: StepContext) -> None:
 def _others(line: OverrideLine, outcome: Outcome) -> str:
     """The decisions that one stands against."""
     against = [other.override for other in outcome.conflict if other.override.who != line.override.who]
-    return "against " + ", ".join(f"{other.who or _UNNAMED}: {_what(other)}" for other in against)
+    return "against " + ", ".join(f"{other.who or UNNAMED}: {other.what}" for other in against)
 
 
 def _changes(override: Override) -> bool:
@@ -288,14 +292,10 @@ def _changes(override: Override) -> bool:
     return override.action != "accept" or override.new is not None
 
 
-def _what(override: Override) -> str:
-    return f"relabel to {override.new}" if override.action == "relabel" else override.action
-
-
 def _signed(override: Override) -> str:
     """Who decided, when and why."""
     when = f", {override.when:%Y-%m-%d %H:%M} UTC" if override.when else ""
-    return f"{override.who or _UNNAMED}{when}" + (f": {override.why}" if override.why else "")
+    return f"{override.who or UNNAMED}{when}" + (f": {override.why}" if override.why else "")
 
 
 def _told(line: OverrideLine) -> dict[str, Any]:
@@ -304,28 +304,45 @@ def _told(line: OverrideLine) -> dict[str, Any]:
     return {
         "line": line.number,
         "id": override.id,
-        "what": _what(override),
+        "what": override.what,
         "old": override.old,
         "by": _signed(override),
     }
 
 
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
 def _card_blocks(notes: Mapping[str, Any]) -> list[blocks.Block]:
+    if not notes["lines"]:
+        return [blocks.Text(f"{notes['file']} holds no decision.")]
+    records, again = notes["relabelled"], notes["superseded"]
     not_applied = sum(notes["not_applied"].values())
     told: list[blocks.Block] = [
         blocks.Text(
-            f"{notes['file']} holds {notes['lines']:,} decisions: {notes['relabelled']:,} records were "
-            f"relabelled, {notes['dropped']:,} dropped, {notes['accepted']:,} accepted as they were; "
-            f"{notes['superseded']:,} were replaced by a later one of the same reviewer and "
-            f"{not_applied:,} were not applied."
+            f"{notes['file']} holds {counted(notes['lines'], 'decision')}: {counted(records, 'record')} "
+            f"{_was(records)} relabelled, {notes['dropped']:,} dropped, {notes['accepted']:,} accepted as "
+            f"they were; {again:,} {_was(again)} replaced by a later one of the same reviewer and "
+            f"{not_applied:,} {_was(not_applied)} not applied."
         )
     ]
-    if "about_predictions" in notes:
-        told.append(blocks.Text(f"{notes['about_predictions']:,} of them are about predicted labels."))
+    if count := notes.get("about_predictions"):
+        told.append(blocks.Text(f"{count:,} of them {_is(count)} about predicted labels."))
     if "elsewhere" in notes:
-        told.append(blocks.Text(f"{len(notes['elsewhere']):,} are about no record of this task."))
+        told.append(
+            blocks.Text(
+                f"{len(notes['elsewhere']):,} {_is(len(notes['elsewhere']))} about no record of this task."
+            )
+        )
     if "met_before" in notes:
-        told.append(blocks.Text(f"{notes['met_before']:,} were met by an earlier step."))
+        told.append(
+            blocks.Text(f"{notes['met_before']:,} {_was(notes['met_before'])} met by an earlier step.")
+        )
     if notes["decisions"]:
         rows = [[row["id"], row["old"], row["what"], row["by"]] for row in notes["decisions"][:_SHOWN]]
         told.append(blocks.Table(["record", "label", "decision", "by, when, why"], rows))

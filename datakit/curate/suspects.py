@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import Field
 
 from datakit.artifacts import predictions
-from datakit.artifacts.kfold import digest_of, record_beside, record_file_beside
+from datakit.artifacts.kfold import edit_of, record_beside, record_file_beside
 from datakit.core import blocks
 from datakit.core.chat_columns import chat_columns
 from datakit.core.compared import compared
@@ -275,7 +275,8 @@ class _Reading:
     unseen: int = 0
     without_label: int = 0
     missing: int = 0
-    edited: bool = False
+    edit: str = ""
+    """What became of the file since it was joined."""
     unjoined: bool = False
     """Whether no record of a join lies beside the file."""
     shared: bool = False
@@ -291,7 +292,7 @@ class _Reading:
         record = record_beside(self.path)
         joined = record.joined if record is not None else None
         self.unjoined = joined is None
-        self.edited = joined is not None and digest_of(self.path) != joined.sha256
+        self.edit = edit_of(self.path)
         unseen = set(joined.unseen) if joined is not None else set()
         found = []
         seen = set()
@@ -329,8 +330,8 @@ class _Reading:
     def notes(self, name: str) -> dict[str, Any]:
         """What a person must know of them."""
         warnings = []
-        if self.edited:
-            warnings.append(f"{name} was edited since the folds were joined")
+        if self.edit:
+            warnings.append(f"{name} {self.edit}")
         if self.unjoined:
             warnings.append(
                 f"{name} has no record of its join beside it (kfold.json), so predictions by a model that "

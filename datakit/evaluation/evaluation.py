@@ -106,10 +106,12 @@ class Evaluation(BaseModel):
     referee: RefereeFacts | None = None
     evidence: CitedLines | None = None
     """What answers cite; None where they cite nothing."""
+    edited: list[str] = []
+    """What of the build and of the answers is not as it was made, in words."""
 
     def document(self) -> dict[str, Any]:
-        """What is written: of one label, with nothing cut or cited, exactly what datakit 0.1 wrote."""
-        has = {"evidence": self.evidence is not None, "cut": bool(self.cut)}
+        """What is written: of one label, with nothing cut, cited or edited, just what datakit 0.1 wrote."""
+        has = {"evidence": self.evidence is not None, "cut": bool(self.cut), "edited": bool(self.edited)}
         without: dict[str, Any] = {name: True for name, is_there in has.items() if not is_there}
         if self.task is not Task.LABEL:
             return self.model_dump(exclude=without)
@@ -318,6 +320,7 @@ def _circumstances(
         "trouble": outcomes.trouble,
         "evidence": CitedLines.of(outcomes.answers),
         "cut": _cut(outcomes),
+        "edited": source.edits(path),
         **_cost(outcomes),
     }
 

@@ -10,6 +10,8 @@ import polars as pl
 
 from datakit.artifacts import predictions
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.changed_files import edit_of_build
+from datakit.artifacts.kfold import edit_of
 from datakit.artifacts.predictions import Prediction
 from datakit.artifacts.screen_texts import beginnings_of, pictures_of
 from datakit.artifacts.tasks import of_task
@@ -92,6 +94,10 @@ class BuildSource(Source):
 
     def proposals(self, mistakes: Sequence[Pair]) -> list[Proposal]:
         return proposals(mistakes, self.data)
+
+    def edits(self, path: Path) -> list[str]:
+        edit = edit_of(path)
+        return [*filter(None, [edit_of_build(self.data)]), *([f"{self.place(path)} {edit}"] if edit else [])]
 
     def place(self, path: Path) -> str:
         return self.data.place(str(path.absolute()))

@@ -149,7 +149,7 @@ def lead(evaluation: Evaluation) -> str:
 
 def notices(evaluation: Evaluation) -> list[str]:
     """What a reader must know first: records and answers that did not find each other."""
-    texts = []
+    texts = [f"{edit}." for edit in evaluation.edited]
     for kind, trouble in evaluation.trouble.items():
         ids = ", ".join(trouble.ids) + (", …" if trouble.count > len(trouble.ids) else "")
         texts.append(f"{trouble.count:,} {TROUBLES[kind]}: {ids}.")

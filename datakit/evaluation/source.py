@@ -80,6 +80,10 @@ class Source(ABC):
         """Entries for the label file; none where the texts of the records are not at hand."""
         return []
 
+    def edits(self, path: Path) -> list[str]:
+        """What of the build and of a file of answers is not as it was made; nothing where none can tell."""
+        return []
+
     def place(self, path: Path) -> str:
         """How an evaluation names a file."""
         return path.name

@@ -30,6 +30,7 @@ def score_lines(evaluation: Evaluation) -> Iterator[str]:
         label, count = support.most_common(1)[0]
         share = shown("accuracy", count / evaluation.records)
         yield f"always saying {label} would be right for {share}"
+    yield from evaluation.edited
     for problem, count in evaluation.problems.items():
         yield f"{count:,} answers without a value: {problem}"
     yield from cut_lines(evaluation)

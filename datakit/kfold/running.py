@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.kfold import KfoldFolder, KfoldRecord, digest_of
+from datakit.artifacts.kfold import KfoldFolder, KfoldRecord, edit_of
 from datakit.core.errors import Exit, UserError
 from datakit.core.record import VAL
 from datakit.handoff.from_build import HomeRoad, ServeChanges
@@ -121,8 +121,8 @@ def _state_of_join(folder: KfoldFolder, record: KfoldRecord) -> str:
     if not path.is_file():
         return f"Out-of-fold predictions: joined, and {path} is gone; --join writes it again"
     lines = f"Out-of-fold predictions: {joined.predicted:,} of {joined.records:,} records in {path}"
-    if digest_of(path) != joined.sha256:
-        lines += "; the file was edited since it was joined"
+    if edit := edit_of(path):
+        lines += f"; the file {edit}"
     others = [
         name
         for name, content in joined.contents.items()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datakit.artifacts import predictions
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.kfold import KfoldFolder
+from datakit.artifacts.kfold import KfoldFolder, edit_of
 from datakit.artifacts.originals import originals
 from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.core.errors import UserError, did_you_mean
@@ -23,6 +23,8 @@ class Answers:
     by_id: Mapping[str, Prediction] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """Which files were read, and what does not fit the build."""
+    edited: tuple[str, ...] = ()
+    """Files of out-of-fold predictions that somebody edited since they were joined."""
 
     @property
     def digest(self) -> str:
@@ -44,7 +46,7 @@ def answers(build: BuildFolder, files: Sequence[Path] = ()) -> Answers:
     """
     known = set(originals(build).select("id").collect()["id"])
     found: dict[str, Prediction] = {}
-    notes = []
+    notes, edited = [], []
     for path in files or _of_runs(build):
         own = [one for one in predictions.read(path) if one.problem != NOT_ANSWERED]
         fitting = {one.id: one for one in own if one.id in known}
@@ -56,8 +58,12 @@ def answers(build: BuildFolder, files: Sequence[Path] = ()) -> Answers:
             )
         fresh = {id_: one for id_, one in fitting.items() if id_ not in found}
         found |= fresh
-        notes += [_told(build.place(str(path.absolute())), own, fitting, fresh)] if own else []
-    return Answers(found, tuple(notes))
+        name = build.place(str(path.absolute()))
+        notes += [_told(name, own, fitting, fresh)] if own else []
+        if edit := edit_of(path):
+            notes.append(f"{name} {edit}: its predictions may be no model's")
+            edited.append(name)
+    return Answers(found, tuple(notes), tuple(edited))
 
 
 def _of_runs(build: BuildFolder) -> Iterator[Path]:

@@ -43,6 +43,7 @@ _FACTS = (
 )
 """Columns with text for the reader, in the order of the page."""
 _MOST_LABELS = 2000
+_MOST_FILES = 3
 _SNIPPET = 80
 _MOST_CHARS = 20_000
 """Of one text on the page."""
@@ -71,6 +72,13 @@ class PageRecords:
         if not self.changed:
             return []
         return [f"the build is not as it was built: {shown_changes(self.changed)}"]
+
+    @property
+    def notices(self) -> list[tuple[str, dict[str, str]]]:
+        """What stands above everything on the page: its word, and what belongs into that."""
+        files = [*list(self.changed)[:_MOST_FILES], *(["…"] if len(self.changed) > _MOST_FILES else [])]
+        edited = [("editedBuild", {"files": ", ".join(map(visible, files))})] if files else []
+        return [*edited, *(("editedAnswers", {"file": visible(name)}) for name in self.answers.edited)]
 
     @cached_property
     def labels(self) -> list[str]:

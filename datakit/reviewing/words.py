@@ -18,6 +18,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "save": ("下载 overrides.jsonl", "Download overrides.jsonl"),
     "saved": ("决定保存在此浏览器中", "Decisions are kept in this browser"),
     "savedServer": ("决定已写入 {file}", "Decisions are written to {file}"),
+    "editedBuild": (
+        "构建完成后被改动的文件：{files}。所见未必是将用于训练的数据",
+        "Edited since the build: {files}. What you see may not be what was built",
+    ),
+    "editedAnswers": (
+        "{file} 在各折合并之后被改动，其中的预测不一定出自模型",
+        "{file} was edited since the folds were joined: its predictions may be no model's",
+    ),
     "unsaved": (
         "服务器没有回应，{n} 个决定尚未写入",
         "The server does not answer: {n} decisions are not written",

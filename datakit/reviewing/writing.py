@@ -132,6 +132,7 @@ def page_index(records: PageRecords) -> Row:
         "block": BLOCK,
         "prompt": records.shared_prompt,
         "answered": records.answers.digest,
+        "notices": records.notices,
         **records.columns(),
     }
 

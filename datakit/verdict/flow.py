@@ -66,7 +66,8 @@ def override_not_applied(build: BuildFolder) -> Seen | None:
     count = sum(counts.values())
     lines = sum({str(notes.get("file")): int(notes.get("lines", 0)) for notes in steps}.values())
     listed = ", ".join(f"{number:,} {_OVERRIDE_FAULTS.get(word, word)}" for word, number in counts.items())
-    words = f"{count:,} of {lines:,} were not: {listed}" if count else f"all {lines:,} were"
+    was = "was" if count == 1 else "were"
+    words = f"{count:,} of {lines:,} {was} not: {listed}" if count else f"all {lines:,} were"
     shown = ("id", "line", "what", "by", "why", "hint")
     rows = pl.LazyFrame(
         [{name: str(fault.get(name, "")) for name in shown} for fault in faults],

@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datakit.artifacts.overrides import Override, OverrideLine, read_overrides
+from datakit.core.blocks import Text
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.judged import judged
 from datakit.core.labels import Label, LabelSet
+from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Transform
 from datakit.curate._decisions import decided
@@ -120,6 +122,64 @@ def test_reviewers_who_agree_are_followed(tmp_path: Path) -> None:
     kept, _, notes = apply(tmp_path, [line(new="退货页面"), line(new="退货页面", who="李")])
     assert kept["label"].to_list()[0] == "退货页面"
     assert notes["not_applied"] == {}
+
+
+def test_who_accepts_and_who_relabels_to_the_label_that_is_there_agree(tmp_path: Path) -> None:
+    kept, _, notes = apply(tmp_path, [line(), line(new="购物车", who="李")])
+    assert kept["label"].to_list()[0] == "购物车页面"
+    assert kept["label_reviewed_by"].to_list()[0] == "李"
+    assert notes["not_applied"] == {}
+
+
+def test_blanks_around_a_name_make_no_other_reviewer(tmp_path: Path) -> None:
+    lines = [line(new="退货页面", who="王 "), line(new="退款页面", who=" 王"), line(action="drop", who="李")]
+    _, _, notes = apply(tmp_path, lines)
+    assert notes["superseded"] == 1
+    assert [fault["hint"] for fault in notes["faults"]] == [
+        "against 李: drop",
+        "against 王: relabel to 退款页面",
+    ]
+
+
+@pytest.mark.fault(
+    "Decisions have a time without its zone or in the future, no name, or stand in the file twice",
+    "Each is counted and named in a warning; all are applied.",
+    kind="inputs changed",
+)
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([line(when="2026-11-26T12:00:00")], "1 decision has a time without its zone, read as UTC: r1"),
+        (
+            [line(when="2999-01-01T00:00:00Z")],
+            "1 decision is dated in the future, against which nothing counts",
+        ),
+        ([line(who=" ")], "1 decision names no reviewer (`who`)"),
+        ([line(), line(), line("r2", "退货页面")], "1 decision stands there more than once"),
+    ],
+)
+def test_odd_decisions_are_named_and_applied(tmp_path: Path, lines: list[dict[str, Any]], words: str) -> None:
+    _, _, notes = apply(tmp_path, lines)
+    assert [words in warning for warning in notes["warnings"]] == [True]
+    assert notes["accepted"] + notes["superseded"] == len(lines)
+
+
+def test_time_is_told_in_utc_whatever_zone_it_was_written_in(tmp_path: Path) -> None:
+    _, dropped, notes = apply(tmp_path, [line(action="drop", when="2026-11-26T20:00:00+08:00")])
+    assert dropped["detail"].to_list() == ["王, 2026-11-26 12:00 UTC"]
+    assert "warnings" not in notes
+
+
+def test_file_without_a_decision_says_so_on_the_card(tmp_path: Path) -> None:
+    _, _, notes = apply(tmp_path, [])
+    account = StepAccount(1, 3, 3, 0, 0, {}, notes, (), pl.LazyFrame())
+    (section,) = Overrides(path="overrides.jsonl").card_sections(account)
+    assert section.blocks == [Text("overrides.jsonl holds no decision.")]
+
+
+def test_byte_order_mark_is_passed_over() -> None:
+    (found,) = read_overrides("\ufeff" + json.dumps(line()), "f")
+    assert found.override.id == "r1"
 
 
 def test_later_decision_of_one_reviewer_holds_whatever_the_order_of_the_lines(tmp_path: Path) -> None:

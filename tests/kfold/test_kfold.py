@@ -193,7 +193,7 @@ def test_edited_predictions_are_kept_when_the_folds_are_joined_anew(folds: Folds
     path = folds.folder.predictions_file
     path.write_text(path.read_text("utf-8").replace("首页", "退款页面"), "utf-8")
     folds.go("--status")
-    assert "the file was edited since it was joined" in folds.output
+    assert "the file was edited since the folds were joined" in folds.output
     folds.go("--join")
     assert "Kept: the predictions as they were edited" in folds.output
     assert len(list(folds.folder.path.glob("kfold.kept-*.jsonl"))) == 1

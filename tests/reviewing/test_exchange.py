@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -156,6 +157,174 @@ def test_answers_about_other_records_are_named(records: PageRecords, tmp_path: P
     assert "changed since: r00" in found.notes[1]
 
 
+def decision(records: PageRecords, place: int = 0, **values: Any) -> dict[str, Any]:
+    id_, judged = list(records.judged_by_id.items())[place]
+    new = {} if values.get("action", "relabel") != "relabel" else {"new": "退货页面"}
+    when = "2026-11-27T10:00:00Z"
+    return {"id": id_, "judged": judged, "action": "relabel", "who": "王", "when": when, **new, **values}
+
+
+def lines_of(*rows: dict[str, Any]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def came(records: PageRecords, tmp_path: Path, capsys: Any, text: str | bytes, **times: float) -> Any:
+    """What an import of a file says, as a program reads it."""
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    if times:
+        os.utime(path, (times["at"], times["at"]))
+    into = str(tmp_path / "o.jsonl")
+    assert run(["review", str(records.build.path), "--import", str(path), "--into", into, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.fault(
+    "a file of decisions is of another build, in part, or holds times, names, labels or lines that mislead",
+    "each kind is counted and named at the import, and every decision is kept",
+    kind="inputs changed",
+)
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"id": "gone"}, "1 of 1 decision in {path} is about no record of this build: gone"),
+        ({"judged": "0" * 32}, "1 of 1 decision in {path} is about a record that has changed since: r00"),
+        (
+            {"new": "退货页"},
+            "1 decision gives `退货页`, which is no label here: r00. Did you mean `退货页面`?",
+        ),
+        ({"when": "2026-11-27T10:00:00"}, "1 decision has a time without its zone, read as UTC: r00"),
+        ({"when": "2999-01-01T00:00:00Z"}, "1 decision is dated in the future"),
+        ({"who": " "}, "1 decision names no reviewer (`who`)"),
+    ],
+)
+def test_what_may_mislead_in_a_file_of_decisions_is_named_and_kept(
+    records: PageRecords,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    values: dict[str, Any],
+    words: str,
+) -> None:
+    account = came(records, tmp_path, capsys, lines_of(decision(records, **values)))
+    (note,) = account["notes"]
+    assert words.format(path=tmp_path / "in.jsonl") in note
+    assert account["new"] == 1
+
+
+def test_ids_are_named_once_however_many_decisions_they_have(
+    records: PageRecords, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = lines_of(*(decision(records, id=id_, who=who) for who in "王李" for id_ in ("x", "y")))
+    (note,) = came(records, tmp_path, capsys, text)["notes"]
+    assert note == f"4 of 4 decisions in {tmp_path / 'in.jsonl'} are about no record of this build: x, y"
+
+
+def test_reviewers_who_disagree_are_named_when_the_second_file_comes(
+    records: PageRecords, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert came(records, tmp_path, capsys, lines_of(decision(records)))["notes"] == []
+    (note,) = came(records, tmp_path, capsys, lines_of(decision(records, action="drop", who="李")))["notes"]
+    assert note.startswith("o.jsonl: reviewers disagree about 1 record, and no one is followed")
+    assert note.endswith("r00 (r00: 王: relabel to 退货页面; 李: drop)")
+    same = [
+        decision(records, 1, action="accept", old="退货页面"),
+        decision(records, 1, old="退货页面", who="李"),
+    ]
+    assert came(records, tmp_path, capsys, lines_of(*same))["notes"] == [note]  # both leave the label
+
+
+def test_lines_that_are_there_twice_and_a_byte_order_mark_are_no_decisions_more(
+    records: PageRecords, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "\ufeff" + lines_of(decision(records), decision(records))
+    account = came(records, tmp_path, capsys, text)
+    assert (account["new"], account["there_before"], account["doubled"]) == (1, 0, 1)
+    assert account["notes"] == ["in.jsonl: 1 decision stands there more than once: r00"]
+    assert came(records, tmp_path, capsys, text)["there_before"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("[]", "an empty list"), ("", "is empty"), ("\ufeff\n \n", "is empty")]
+)
+def test_file_without_an_answer_is_refused_in_words_of_its_own(
+    records: PageRecords, tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "a.json").write_text(text, "utf-8")
+    with pytest.raises(UserError, match=words):
+        read_answers(tmp_path / "a.json", records)
+
+
+@pytest.mark.fault(
+    "a file of answers without times is copied or written anew, and imported again",
+    "what the same reviewer said last is no new decision; what was changed and changed back is",
+    kind="inputs changed",
+)
+def test_answers_of_a_file_that_is_only_newer_are_no_new_decisions(
+    records: PageRecords, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def go(label: str, at: float) -> tuple[int, int]:
+        text = json.dumps([task(records, result=[choice(label)])])
+        account = came(records, tmp_path, capsys, text, at=at)
+        assert "without a time: that of the file counts, 2001-" in account["notes"][0]
+        return account["new"], account["there_before"]
+
+    assert go("退货页面", 1e9) == (1, 0)
+    assert go("退货页面", 1e9 + 60) == (0, 1)
+    assert go("退款页面", 1e9 + 120) == (1, 0)
+    assert go("退货页面", 1e9 + 180) == (1, 0)  # back again
+    assert go("退货页面", 1e9 + 240) == (0, 1)
+    lines = read_overrides((tmp_path / "o.jsonl").read_text("utf-8"), "o")
+    assert [line.override.new for line in lines] == ["退货页面", "退款页面", "退货页面"]
+    assert go("退款页面", 1e9 + 150) == (0, 1)  # what was said last then
+
+
+def test_times_of_the_answers_themselves_count(records: PageRecords, tmp_path: Path) -> None:
+    notes = {
+        "result": [choice("退货页面")],
+        "created_at": "2026-11-26T09:00:00Z",
+        "updated_at": "2026-11-26T10:00:00Z",
+    }
+    (one,) = imported(records, tmp_path, [task(records, **notes)]).decisions
+    row = {"id": "r00", "metadata": {"judged": "0" * 32}, "status": "completed"}
+    said = {
+        "value": "退货页面",
+        "user_id": "u",
+        "inserted_at": "2026-11-26T09:00:00",
+        "updated_at": "2026-11-26T10:00:00",
+    }
+    found = imported(records, tmp_path, [row | {"responses": {"label": [said]}}])
+    assert one.when == found.decisions[0].when == datetime(2026, 11, 26, 10, tzinfo=UTC)
+    assert "1 decision has a time without its zone" in found.notes[-1]
+
+
+def test_what_answers_do_not_say_is_counted_and_named(records: PageRecords, tmp_path: Path) -> None:
+    long = {"from_name": "why", "type": "textarea", "value": {"text": ["长" * 2001]}}
+    silent, plain = (
+        task(records, annotations=None),
+        task(records, result=[choice("退货页面"), long], completed_by=None),
+    )
+    silent["annotations"] = []
+    found = imported(records, tmp_path, [silent, plain])
+    told = [note.partition(": ")[2].partition(":")[0] for note in found.notes]
+    assert told == [
+        "1 record without an answer",
+        "1 answer without a time",
+        "1 answer without a person",
+        "1 answer cut, with more than 200 characters of name or 2,000 of reason",
+    ]
+    assert [one.who for one in found.decisions] == ["Label Studio"]
+
+
+def test_name_with_control_characters_is_left_out_with_that_word(
+    records: PageRecords, tmp_path: Path
+) -> None:
+    person = {"id": 3, "email": "a\u001b[31m"}
+    (words,) = imported(
+        records, tmp_path, [task(records, result=[choice("退货页面")], completed_by=person)]
+    ).left_out
+    assert "control characters" in words
+
+
 @pytest.mark.parametrize("document", [[{"a": 1}], [3], {"label": "x"}, [], "x"])
 def test_other_files_are_refused_with_what_to_export(
     records: PageRecords, tmp_path: Path, document: Any
@@ -202,3 +371,11 @@ def test_only_a_submitted_response_of_argilla_is_a_decision(status: str, counts:
     (found,) = argilla.answers([row])
     assert isinstance(found, Answer) is counts
     assert counts or status in found.why
+
+
+def test_response_to_a_record_that_is_pending_is_not_submitted() -> None:
+    """Argilla's file names no status of a response; a record is completed once one was submitted."""
+    response = {"value": "退货页面", "user_id": "u"}
+    row = {"id": "a", "metadata": {"judged": "0" * 32}, "responses": {"label": [response]}}
+    found = [next(argilla.answers([row | {"status": status}])) for status in ("pending", "completed")]
+    assert [isinstance(one, Answer) for one in found] == [False, True]

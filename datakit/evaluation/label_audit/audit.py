@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.changed_files import edit_of_build
 from datakit.core.errors import UserError
 from datakit.core.labels import Label, LabelSet
 from datakit.evaluation.label_audit.claims import Clause, bears, clauses, tells_apart
@@ -56,6 +57,7 @@ def audit(build: BuildFolder) -> LabelAudit:
             name: [label.name for label in labels.labels if not getattr(label, name)] for name in _FIELDS
         },
         few={name: len(read) for name, read in texts.texts.items() if len(read) < FEW},
+        edited=edit_of_build(build),
     )
 
 

@@ -91,3 +91,5 @@ class LabelAudit(BaseModel):
     """Field of the label file -> labels that lack it."""
     few: dict[str, int]
     """Labels with too few texts to judge claims and keywords -> texts."""
+    edited: str = ""
+    """That the build is not as it was built, in words."""

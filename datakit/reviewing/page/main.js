@@ -16,6 +16,8 @@ function setUp() {
   for (const element of document.querySelectorAll("[data-hint]")) element.placeholder = say(element.dataset.hint);
   for (const element of document.querySelectorAll("[data-name]")) element.setAttribute("aria-label", say(element.dataset.name));
   at("build").textContent = INDEX.build;
+  at("notices").textContent = INDEX.notices.map(([word, values]) => say(word, values)).join(INDEX.language === "zh" ? "；" : "; ");
+  at("notices").hidden = !INDEX.notices.length;
   const counts = new Array(INDEX.labels.length).fill(0);
   for (const label of INDEX.label) if (label >= 0) counts[label] += 1;
   const any = ["", say("any")];
