@@ -71,7 +71,7 @@ class PageRecords:
         """That what is reviewed is not what was built, in words."""
         if not self.changed:
             return []
-        return [f"the build is not as it was built: {shown_changes(self.changed)}"]
+        return [f"{self.build.path.name} is not as it was built: {shown_changes(self.changed)}"]
 
     @property
     def notices(self) -> list[tuple[str, dict[str, str]]]:

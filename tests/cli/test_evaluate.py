@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from datakit.artifacts.predictions import write
+from tests.support.edited_builds import edit_answers, edit_records, join_folds
 from tests.support.evaluated_builds import (
     answers,
     every_fifth_wrong,
@@ -94,6 +95,24 @@ def test_missing_answers_end_with_3_unless_left_out(datakit: Run, made: Path, tm
     assert (done.code, "2 have no answer in the file" in done.out) == (3, True)
     done = datakit("evaluate", made, "--predictions", path, "--answered-only")
     assert (done.code, "100.0%" in done.out) == (0, True)
+
+
+def test_edits_of_the_build_and_of_the_answers_out_of_fold_are_told(datakit: Run, tmp_path: Path) -> None:
+    build = make_build(make_project(tmp_path))
+    path = join_folds(write_answers(build, tmp_path / "small.kfold" / "kfold.jsonl", right))
+    words = ("evaluate", build, "--predictions", path, "--json")
+    assert "edited" not in json.loads(datakit(*words).out)["evaluations"][0]
+    edit_answers(path)
+    edit_records(build)
+    told = json.loads(datakit(*words).out)["evaluations"][0]["edited"]
+    assert told == [
+        "small is not as it was built: records.parquet was changed",
+        "small.kfold/kfold.jsonl was edited since the folds were joined",
+    ]
+    shown = datakit(*words[:-1]).out
+    page = path.with_name("evaluation-kfold.md")
+    page = page if page.is_file() else next(path.parent.glob("evaluation*.md"))
+    assert all(f"Note: {words}." in shown and words in page.read_text("utf-8") for words in told)
 
 
 def test_only_answers_beside_the_build_are_found(datakit: Run, made: Path) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from datakit.library import build as make
 from tests.support.card_builds import ecom
+from tests.support.edited_builds import edit_records
 from tests.support.evaluated_builds import make_build, make_project
+from tests.support.review_builds import review_project
 
 Run = Callable[..., Any]
 TITLES = (
@@ -54,6 +57,19 @@ def test_json_holds_what_the_tables_say_and_all_of_it(datakit: Run, screens: Pat
     assert len(told["claims"]) > 10
     assert all(claim["clause"] in table for claim in told["claims"])
     assert all(word["keyword"] in table for word in told["keywords"])
+
+
+def test_a_build_that_was_edited_by_hand_is_told_in_words_and_in_json(datakit: Run, tmp_path: Path) -> None:
+    recipe, data = review_project(tmp_path), tmp_path / "d.jsonl"
+    data.write_text(data.read_text("utf-8").replace('"suspect_why"', '"ocr_text"'), "utf-8")
+    build = make(recipe).folder
+    for words in (("audit", build), ("propose", build)):
+        assert json.loads(datakit("labels", *words, "--json").out)["edited"] == ""
+    edit_records(build)
+    note = f"{build.name} is not as it was built: records.parquet was changed"
+    for words in (("audit", build), ("propose", build)):
+        assert json.loads(datakit("labels", *words, "--json").out)["edited"] == note
+        assert f"Note: {note}" in datakit("labels", *words).out
 
 
 def test_a_table_ends_at_the_limit_and_says_so(datakit: Run, screens: Path) -> None:

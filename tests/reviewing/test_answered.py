@@ -17,6 +17,7 @@ from datakit.reviewing.answered import answers
 from datakit.reviewing.chosen import MISTAKE, Choice, chosen
 from datakit.reviewing.records import PageRecords
 from datakit.reviewing.writing import write_folder
+from tests.support.edited_builds import edit_answers, join_folds
 from tests.support.review_builds import HOSTILE, review_build, write_answers
 
 
@@ -75,6 +76,28 @@ def test_answers_out_of_fold_count_more_than_those_about_what_was_trained_on(bui
     assert found.labels(build) == {"r00": "退款页面", "r01": "退款页面"}
     assert "predictions of 1 record are shown from kfold.jsonl" in found.notes[0]
     assert "of 1 more another file was taken" in found.notes[1]
+
+
+@pytest.mark.fault(
+    "predictions out of fold were edited since the folds were joined, and a review shows them",
+    "it says so, on the page and in --json, whether the file was found or named; so does an evaluation",
+    kind="inputs changed",
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_edit_of_the_answers_out_of_fold_is_told(
+    build: BuildFolder, named: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds = KfoldFolder(build.path.with_name(f"{build.path.name}.kfold"))
+    path = join_folds(write_answers(folds.predictions_file, [said("r00", "退款页面")]))
+    words = ["review", str(build.path), "--json", *(["--predictions", str(path)] if named else [])]
+    assert run(words) == 0
+    assert len(json.loads(capsys.readouterr().out)["notes"]) == 1
+    edit_answers(path)
+    assert run(words) == 0
+    account = json.loads(capsys.readouterr().out)
+    assert account["notes"][1].startswith("kfold.jsonl was edited since the folds were joined")
+    page = Path(account["page"]).read_text("utf-8")
+    assert '"notices":[["editedAnswers",{"file":"kfold.jsonl"}]]' in page
 
 
 def test_newest_of_several_runs_counts(build: BuildFolder) -> None:

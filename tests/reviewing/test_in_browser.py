@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.overrides import read_overrides
 from datakit.cli.review import write
 from datakit.library import build
+from datakit.reviewing.answered import Answers
 from datakit.reviewing.chosen import Choice, chosen
 from datakit.reviewing.decisions_file import DecisionsFile
 from datakit.reviewing.records import PageRecords
@@ -263,6 +265,18 @@ def test_hostile_words_are_shown_as_they_are(page: Tab) -> None:
     page.evaluate("look(grid.view.indexOf(7))")
     until(page, "document.getElementById('v-id').textContent === 'r07'")
     assert HOSTILE.strip() in page.inner_text("#v-facts")
+
+
+def test_edited_build_is_told_above_everything_in_the_page_own_words(
+    page: Tab, records: PageRecords, tmp_path: Path
+) -> None:
+    assert page.locator("#notices").is_hidden()
+    edited = replace(records, answers=Answers(edited=("k<b>.jsonl",)))
+    edited.__dict__["changed"] = {"records.parquet": "was changed"}
+    show(page, write(edited, records.build.path, tmp_path / "edited.html").as_uri())
+    words = page.locator("#notices").inner_text()
+    assert words.startswith("构建完成后被改动的文件：records.parquet。")
+    assert "k<b>.jsonl 在各折合并之后被改动" in words
 
 
 def test_picture_is_large_enough_to_read_and_carries_its_boxes(

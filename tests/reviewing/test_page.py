@@ -18,6 +18,7 @@ from datakit.library import build
 from datakit.reviewing.chosen import Choice, chosen
 from datakit.reviewing.pinyin import typed_forms
 from datakit.reviewing.records import PageRecords
+from tests.support.edited_builds import edit_records
 from tests.support.review_builds import HOSTILE, review_build, review_project
 
 
@@ -180,6 +181,31 @@ def test_picture_that_is_gone_is_told_in_its_place(tmp_path: Path) -> None:
     page = write(records, folder.path, tmp_path / "p.html").read_text("utf-8")
     assert index_of(page)["thumbs"][:3] == [0, 0, 1]
     assert "there is no such file" in page
+
+
+@pytest.mark.fault(
+    "the records of a build were edited by hand before somebody reviews, scores or audits them",
+    "review, evaluate, labels audit and propose name the files that were changed, in words and in --json",
+    kind="inputs changed",
+)
+def test_build_that_was_edited_by_hand_is_told_at_the_end_and_on_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = review_build(tmp_path)
+    words = ["review", str(folder.path), "--json"]
+    assert run(words) == 0
+    account = json.loads(capsys.readouterr().out)
+    assert account["notes"] == []
+    page = Path(account["page"])
+    assert index_of(page.read_text("utf-8"))["notices"] == []
+    edit_records(folder.path)
+    assert run(words) == 0
+    said = capsys.readouterr()
+    note = "screens is not as it was built: records.parquet was changed"
+    assert json.loads(said.out)["notes"] == [note]
+    assert f"Note: {note}" in said.err
+    notices = index_of(page.read_text("utf-8"))["notices"]
+    assert notices == [["editedBuild", {"files": "records.parquet"}]]
 
 
 def test_command_says_where_the_page_is_and_where_decisions_belong(
