@@ -22,6 +22,7 @@ from datakit.reviewing.answers import Answer
 from datakit.reviewing.chosen import Choice, chosen
 from datakit.reviewing.exchange import export, read_answers
 from datakit.reviewing.records import PageRecords
+from datakit.reviewing.server import Server
 from tests.support.review_builds import HOSTILE, review_build
 
 CHECK = Path(__file__).resolve().parents[1] / "support" / "exchange_check.py"
@@ -231,6 +232,33 @@ def test_reviewers_who_disagree_are_named_when_the_second_file_comes(
         decision(records, 1, old="退货页面", who="李"),
     ]
     assert came(records, tmp_path, capsys, lines_of(*same))["notes"] == [note]  # both leave the label
+
+
+def test_server_tells_what_of_its_file_the_build_will_not_follow_before_anybody_decides(
+    records: PageRecords, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(server: Server, poll_interval: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Server, "serve_forever", interrupted)
+    rows = [
+        decision(records),
+        decision(records, action="drop", who="李"),
+        decision(records, id="gone", who=""),
+    ]
+    (tmp_path / "o.jsonl").write_text("\ufeff" + lines_of(*rows, decision(records, 5, new="退货页")), "utf-8")
+    words = ["--suspects", "--serve", "--into", str(tmp_path / "o.jsonl"), "--out", str(tmp_path / "page")]
+    assert run(["review", str(records.build.path), *words]) == 0
+    said = capsys.readouterr()
+    assert "Review 4 records at http://127.0.0.1:" in said.out
+    assert "4 decisions in" in said.out
+    for note in (
+        "o.jsonl: 1 decision names no reviewer (`who`)",
+        f"1 of 4 decisions in {tmp_path / 'o.jsonl'} is about no record of this build: gone",
+        "o.jsonl: 1 decision gives `退货页`, which is no label here",
+        "o.jsonl: reviewers disagree about 1 record",
+    ):
+        assert f"Note: {note}" in said.err
 
 
 def test_lines_that_are_there_twice_and_a_byte_order_mark_are_no_decisions_more(
