@@ -145,7 +145,8 @@ def _watch(work: Path, gpus: int, *, forced: bool) -> dict[str, Any]:
     environment = os.environ | {"FORCE_TORCHRUN": "1"} if forced or gpus > 1 else dict(os.environ)
     environment |= {"NPROC_PER_NODE": str(gpus), "DISABLE_VERSION_CHECK": "1", "OMP_NUM_THREADS": "1"}
     log, trainer_log = work / "log", work / "trained" / "trainer_log.jsonl"
-    seen, peak, begun = [], 0.0, time.monotonic()
+    seen: list[float] = []
+    peak, begun = 0.0, time.monotonic()
     prepared = None
     with log.open("wb") as file:
         command = ["llamafactory-cli", "train", str(work / "train.yaml")]
