@@ -11,6 +11,7 @@ import click
 from datakit.core.errors import Exit, UserError
 
 if TYPE_CHECKING:
+    from datakit.training.forecast import Forecast
     from datakit.training.machine import Machine
     from datakit.training.memory_plan import MemoryPlan, ModeRow
 
@@ -22,13 +23,14 @@ def show_memory(
     machine: Machine,
     *,
     gpus: int | None,
+    price: float | None,
     as_json: bool,
 ) -> int:
-    """Prints what the training of a recipe needs. The exit code is 1 when its mode does not fit."""
+    """Prints what the training of a recipe needs and takes. The exit code is 1 when its mode does not fit."""
     from datakit.cli.tables import print_json
     from datakit.training.memory_plan import of_recipe
 
-    plan = of_recipe(recipe, overrides, out, machine, gpus=gpus)
+    plan = of_recipe(recipe, overrides, out, machine, gpus=gpus, price=price)
     if as_json:
         print_json(plan.model_dump())
     else:
@@ -60,10 +62,31 @@ def _print(plan: MemoryPlan) -> None:
         for row in plan.modes
     ]
     print_table(head, rows, right=(2, 3, 4, 5))
+    if plan.forecast:
+        _print_forecast(plan.forecast)
     for note in plan.notes:
         click.echo(f"Note: {note}")
     if plan.gpu_memory_gb:
         click.echo(_verdict(plan))
+
+
+def _print_forecast(told: Forecast) -> None:
+    from datakit.core.clock import duration
+
+    work = told.work
+    click.echo(
+        f"{work.rows:,} rows an epoch: {work.text_tokens:,} tokens of text, {work.image_tokens:,} of images; "
+        f"{told.tokens_seen:,} in {work.steps:,} steps, {work.evaluations:,} evaluations"
+    )
+    click.echo(
+        f"On {told.gpus} {told.gpu}: {told.step_s:.2f} s a step (it waits for {told.slowest}), rows ready in "
+        f"{duration(told.preprocessing_s)}, trained in {duration(told.training_s)}"
+    )
+    price = "" if told.cost is None else f", for {told.cost:,.2f}"
+    click.echo(
+        f"{told.gpu_hours:.2f} GPU hours{price}, between {told.gpu_hours_low:.2f} and "
+        f"{told.gpu_hours_high:.2f}: {told.basis}"
+    )
 
 
 def _size(gib: float) -> str:

@@ -17,7 +17,7 @@ Examples:
   datakit plan recipes/ecom_v3.yaml
   datakit plan recipes/ecom_v3.yaml --set llm.model=gpt-4o
   datakit plan recipes/ecom_v3.yaml --train
-  datakit plan recipes/ecom_v3.yaml --train --gpus 4 --gpu-memory-gb 24 --host-memory-gb 128
+  datakit plan recipes/ecom_v3.yaml --train --gpus 4 --gpu RTX-4090 --host-memory-gb 128 --price 0.4
   datakit plan recipes/ecom_v3.yaml --pilot 20
   datakit plan recipes/ecom_v3.yaml --json | jq '.steps[] | select(.calls > 0)'
 """
@@ -50,6 +50,17 @@ _FIGURES = ("calls", "calls_at_most", "cost_usd", "cost_usd_at_most", "cost_usd_
 @click.option(
     "--host-memory-gb", type=FiniteNumber(min=1, max=1_000_000), help="With --train: GiB of a node."
 )
+@click.option(
+    "--gpu",
+    "gpu_name",
+    metavar="NAME",
+    help="With --train: which GPU, such as H100 or A100-80GB, for its time.",
+)
+@click.option(
+    "--price",
+    type=FiniteNumber(min=0, max=1_000_000),
+    help="With --train: of one GPU for an hour, for the cost.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
 def command(
     recipe: Path,
@@ -61,6 +72,8 @@ def command(
     gpus: int | None,
     gpu_memory_gb: float | None,
     host_memory_gb: float | None,
+    gpu_name: str | None,
+    price: float | None,
     as_json: bool,
 ) -> int:
     """Say what a build of RECIPE would do: what is cached, what is to do and why, calls, tokens, cost.
@@ -72,16 +85,19 @@ def command(
     Ends with 1 when a build would make nothing, because more records are rejected than are allowed.
 
     With --train: the memory that each way to share out the training needs on every GPU and host, for this
-    machine or the one described; ends with 1 when the chosen way does not fit.
+    machine or the one described, and the tokens, steps, time, GPU hours and cost of the training; ends with 1
+    when the chosen way does not fit.
     """
     if train:
         from datakit.cli.memory_table import show_memory
         from datakit.training.machine import this_machine
 
-        machine = this_machine(gpus, gpu_memory_gb, host_memory_gb)
-        return show_memory(recipe, overrides, out, machine, gpus=gpus, as_json=as_json)
-    if gpus or gpu_memory_gb or host_memory_gb:
-        raise click.UsageError("--gpus, --gpu-memory-gb and --host-memory-gb belong to --train")
+        machine = this_machine(gpus, gpu_memory_gb, host_memory_gb, gpu_name)
+        return show_memory(recipe, overrides, out, machine, gpus=gpus, price=price, as_json=as_json)
+    if gpus or gpu_memory_gb or host_memory_gb or gpu_name or price is not None:
+        raise click.UsageError(
+            "--gpus, --gpu, --gpu-memory-gb, --host-memory-gb and --price belong to --train"
+        )
     from datakit.cli.tables import print_json
     from datakit.core.errors import Exit
     from datakit.estimate import estimate_calls

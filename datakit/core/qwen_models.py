@@ -38,6 +38,8 @@ class ParameterCounts:
     """One decoder layer."""
     layers: int
     """All decoder layers with the last norm."""
+    active_layers: int
+    """Of them what one token passes through: of a mixture of experts those that it is sent to."""
     vision: int
     """Vision tower without the projector."""
     projector: int
@@ -234,19 +236,21 @@ def _parts(family: str, text: dict[str, Any], vision: dict[str, Any], tied: bool
         embedding=embedding,
         layer=layer,
         layers=layer * text["num_hidden_layers"] + text["hidden_size"],
+        active_layers=_layer(family, text, active=True) * text["num_hidden_layers"] + text["hidden_size"],
         vision=tower,
         projector=projector,
     )
 
 
-def _layer(family: str, text: dict[str, Any]) -> int:
+def _layer(family: str, text: dict[str, Any], *, active: bool = False) -> int:
     hidden, heads, kv = text["hidden_size"], text["num_attention_heads"], text["num_key_value_heads"]
     head = text.get("head_dim") or hidden // heads
     attention = hidden * head * (2 * heads + 2 * kv)
     attention += 2 * head if family.startswith("qwen3") else head * (heads + 2 * kv)
     if family.endswith("_moe"):
         experts = text["num_experts"]
-        mlp = hidden * experts + 3 * hidden * text["moe_intermediate_size"] * experts
+        used = text["num_experts_per_tok"] if active else experts
+        mlp = hidden * experts + 3 * hidden * text["moe_intermediate_size"] * used
     else:
         mlp = 3 * hidden * text["intermediate_size"]
     return int(attention + mlp + 2 * hidden)

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from datakit.training.gpus import Gpu, gpu_named, gpu_of_driver
+
 GIB = 1 << 30
 
 
@@ -19,30 +21,45 @@ class Machine:
     host_bytes: int
     measured: bool = True
     """False where figures were given by the user."""
+    gpu: Gpu | None = None
+    """Which it is; None without one, or for one that the table of datakit.training.gpus does not have."""
 
 
 def this_machine(
-    gpus: int | None = None, gpu_memory_gb: float | None = None, host_memory_gb: float | None = None
+    gpus: int | None = None,
+    gpu_memory_gb: float | None = None,
+    host_memory_gb: float | None = None,
+    gpu: str | None = None,
 ) -> Machine:
-    """This machine, with the given figures (GiB) in place of what is found."""
+    """This machine, with the given figures (GiB), or the GPU of this name, in place of what is found.
+
+    Raises UserError for a name that the table of datakit.training.gpus does not have.
+    """
     import psutil
 
     memories = gpu_memories()
+    kind = gpu_named(gpu) if gpu else gpu_of_driver(next(iter(_driver("name")), ""))
+    if gpu_memory_gb is None and gpu and kind:
+        gpu_memory_gb = kind.memory_gib
     size = min(memories, default=0) if gpu_memory_gb is None else int(gpu_memory_gb * GIB)
     host = psutil.virtual_memory().total if host_memory_gb is None else int(host_memory_gb * GIB)
     any_given = any(figure is not None for figure in (gpus, gpu_memory_gb, host_memory_gb))
-    return Machine(len(memories) if gpus is None else gpus, size, host, measured=not any_given)
+    return Machine(len(memories) if gpus is None else gpus, size, host, measured=not any_given, gpu=kind)
 
 
 def gpu_memories() -> list[int]:
     """Bytes of each GPU that nvidia-smi lists; empty where there is none."""
+    return [int(size) << 20 for size in _driver("memory.total") if size.isdigit()]
+
+
+def _driver(field: str) -> list[str]:
+    """What nvidia-smi says of each GPU; empty where there is none."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
-    query = [program, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    query = [program, f"--query-gpu={field}", "--format=csv,noheader,nounits"]
     try:
         result = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
         return []  # a driver that does not answer gives no GPU to train on either
-    sizes = [line.strip() for line in result.stdout.splitlines()]
-    return [int(size) << 20 for size in sizes if size.isdigit()]
+    return [line.strip() for line in result.stdout.splitlines()]

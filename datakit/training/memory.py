@@ -127,8 +127,11 @@ def trained_by(keys: dict[str, Any], size: QwenModel) -> Trained:
     if method == "lora":
         bits = keys.get("quantization_bit")
         adapters = _adapters(size, int(keys.get("lora_rank", 8)), vision=vision)
+        # peft makes the inputs of every tower ask for gradients where layers are recomputed, so that a frozen
+        # vision tower goes backward too (transformers 5.6, peft 0.18: seen in its backward hooks).
+        through = vision or not keys.get("disable_gradient_checkpointing")
         # Quantised weights have scales beside them: about 5% (bitsandbytes' double quantisation).
-        return Trained(adapters, size.parameters, 2.0 if bits is None else bits / 8 * 1.05, vision)
+        return Trained(adapters, size.parameters, 2.0 if bits is None else bits / 8 * 1.05, through)
     language = 0 if keys.get("freeze_language_model") else size.parts.embedding + size.parts.layers
     if method == "freeze":
         layers = abs(int(keys.get("freeze_trainable_layers", 2)))

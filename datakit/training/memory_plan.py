@@ -15,6 +15,8 @@ from datakit.recipe.recipe import load_recipe
 from datakit.training import memory
 from datakit.training.config import TrainSettings, all_keys
 from datakit.training.deepspeed import settings_of
+from datakit.training.forecast import Forecast, forecast, work_of
+from datakit.training.gpus import GPUS
 from datakit.training.longest import longest_row
 from datakit.training.machine import Machine
 from datakit.training.memory import GIB, HOST_FACTOR, Need
@@ -62,6 +64,8 @@ class MemoryPlan(BaseModel):
     modes: list[ModeRow]
     chosen: str
     notes: list[str] = Field(default_factory=list)
+    forecast: Forecast | None = None
+    """Of tokens and time; None where nothing is built or the GPU is not known."""
 
     @property
     def choice(self) -> ModeRow:
@@ -111,9 +115,18 @@ def memory_plan(
 
 
 def of_recipe(
-    path: Path, overrides: Iterable[str], out: Path | None, machine: Machine, *, gpus: int | None
+    path: Path,
+    overrides: Iterable[str],
+    out: Path | None,
+    machine: Machine,
+    *,
+    gpus: int | None,
+    price: float | None = None,
 ) -> MemoryPlan:
-    """The plan for a recipe, with the longest row of its build where there is one."""
+    """The plan for a recipe, with the longest row of its build where there is one, and with its forecast.
+
+    `price` is that of one GPU for an hour.
+    """
     recipe = load_recipe(path, overrides=overrides, sections={"train": TrainSettings})
     settings = recipe.sections.get("train")
     if not isinstance(settings, TrainSettings):
@@ -123,20 +136,48 @@ def of_recipe(
     size = qwen_model(local if local.is_dir() else settings.model)
     build = BuildFolder(out or recipe.build_folder)
     keys = all_keys(settings)
-    longest = None
+    longest, built = None, keys
     if build.training_file is not None:
-        built = {**build.training, **{key: keys[key] for key in ("image_max_pixels",) if key in keys}}
-        row_tokens = longest_row(build, built, 2 * size.patch)
+        pixels = {key: keys[key] for key in ("image_max_pixels",) if key in keys}
+        row_tokens = longest_row(build, {**build.training, **pixels}, 2 * size.patch)
+        built = {**build.training, **keys}
         longest = row_tokens if row_tokens[0] else None
-    return memory_plan(
+    each = gpus or settings.gpus // settings.nodes
+    plan = memory_plan(
         size,
         keys,
         settings_of(keys.get("deepspeed"), base),
         machine,
-        gpus=gpus or settings.gpus // settings.nodes,
+        gpus=each,
         nodes=settings.nodes,
         longest=longest,
     )
+    return _foreseen(plan, size, built, build, machine, price)
+
+
+def _foreseen(
+    plan: MemoryPlan,
+    size: QwenModel,
+    keys: dict[str, Any],
+    build: BuildFolder,
+    machine: Machine,
+    price: float | None,
+) -> MemoryPlan:
+    """The plan with its forecast, or with a note that says what it lacks."""
+    gpus = plan.gpus * plan.nodes
+    work = work_of(build, keys, gpus) if build.training_file is not None else None
+    if work is None:
+        lack = "Tokens, steps and hours are told once the recipe is built and checked: datakit build."
+    elif machine.gpu is None:
+        lack = f"Hours are told for a known GPU: --gpu {GPUS[0].name}, or another of {_names()}."
+    else:
+        told = forecast(size, keys, plan.chosen, work, machine.gpu, gpus, price)
+        return plan.model_copy(update={"forecast": told})
+    return plan.model_copy(update={"notes": [*plan.notes, lack]})
+
+
+def _names() -> str:
+    return ", ".join(gpu.name for gpu in GPUS)
 
 
 def refuse_what_cannot_fit(plan: MemoryPlan) -> str:

@@ -1,0 +1,235 @@
+"""Times trainings of random Qwen-VL models of true size, beside what `datakit plan --train` says of them.
+
+    python scripts/bench_train.py build/ecom_v3 --out bench --case Qwen/Qwen2.5-VL-3B-Instruct:lora:none:1
+    python scripts/bench_train.py build/ecom_v3 --out bench --case tiny:full:z2:8 --case tiny:full:z3:8
+
+A case is MODEL:METHOD:MODE:ROWS: a model of datakit's table, or `tiny`; lora or full; a mode of the memory
+table; rows at a time on each GPU. Each makes its model where there is none (random weights, the true shape),
+trains STEPS steps on the build's rows through llamafactory-cli, and adds one line to OUT/trainings.jsonl:
+seconds of a step (median behind the first two), until the rows are ready and until the first step, the peak
+of the GPU's memory, and the forecast. Needs the trainer's environment on PATH, and GPUs; cases that ended
+well are not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from make_tiny_model import Size, write_model, write_processor, write_tokenizer
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.core.qwen_models import known_models, qwen_model
+from datakit.training import memory
+from datakit.training.deepspeed import settings_of
+from datakit.training.forecast import forecast, work_of
+from datakit.training.gpus import gpu_of_driver
+from datakit.training.longest import longest_row
+
+STEPS, FIRST = 10, 2
+"""Steps that are trained, and those at the start that are not timed."""
+TINY = Size(hidden=256, layers=4, vision_hidden=256, vision_depth=4)
+
+
+def make_model(name: str, out: Path) -> Path:
+    """The folder of a random model of this name."""
+    folder = out / "models" / name.replace("/", "-")
+    if (folder / ".complete").exists():
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if name == "tiny":
+        write_tokenizer(folder, "qwen2_5_vl")
+        write_processor(folder, "qwen2_5_vl")
+        write_model(folder, "qwen2_5_vl", TINY, "bfloat16", 0)
+    else:
+        _true_shape(name, folder)
+    (folder / ".complete").touch()
+    return folder
+
+
+def _true_shape(name: str, folder: Path) -> None:
+    import torch
+    import transformers
+
+    known = known_models()[name]
+    family = known["model_type"]
+    write_tokenizer(folder, family)
+    write_processor(folder, family)
+    text = dict(known.get("text_config") or {key: own for key, own in known.items() if "config" not in key})
+    head = text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"]
+    half = head // 2
+    sections = [half * 16 // 64, half * 24 // 64, half * 24 // 64]
+    text |= {"rope_theta": 1e6, "rope_scaling": {"type": "mrope", "mrope_section": sections}}
+    if family == "qwen3_vl":
+        sections = [half * 24 // 64, half * 20 // 64, half * 20 // 64]
+        text["rope_scaling"] = {"rope_type": "default", "mrope_interleaved": True, "mrope_section": sections}
+    # The tokens of pictures, which every model of the family has.
+    tokens = {"image_token_id": 151_655, "video_token_id": 151_656, "vision_start_token_id": 151_652}
+    classes = {
+        "qwen2_vl": "Qwen2VLForConditionalGeneration",
+        "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
+        "qwen3_vl": "Qwen3VLForConditionalGeneration",
+    }
+    model_class = getattr(transformers, classes[family])
+    tied = bool(known.get("tie_word_embeddings", False))
+    text["tie_word_embeddings"] = tied
+    config = model_class.config_class(
+        text_config=text, vision_config=known["vision_config"], tie_word_embeddings=tied, **tokens
+    )
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = model_class(config)
+    torch.set_default_dtype(default)
+    model.save_pretrained(folder)
+
+
+def train(case: str, build: BuildFolder, out: Path, gpus: int) -> dict[str, Any]:
+    """Trains one case; what was measured, beside the forecast."""
+    name, method, mode, rows = case.rsplit(":", 3)
+    model = make_model(name, out)
+    work = out / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    keys = dict(build.training)
+    for key in (
+        "eval_dataset",
+        "eval_strategy",
+        "eval_steps",
+        "deepspeed",
+        "load_best_model_at_end",
+        "run_name",
+    ):
+        keys.pop(key, None)
+    keys |= {
+        "model_name_or_path": str(model),
+        "dataset_dir": str(build.path),
+        "media_dir": str(build.path),
+        "finetuning_type": method,
+        "per_device_train_batch_size": int(rows),
+        "gradient_accumulation_steps": 1,
+        "max_steps": STEPS,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "output_dir": str(work / "trained"),
+        "preprocessing_num_workers": min(14, os.cpu_count() or 1),
+        "overwrite_output_dir": True,
+        "report_to": "none",
+    }
+    if not _driver("name"):  # a trial of this script without a GPU
+        keys |= {"use_cpu": True, "bf16": False, "fp16": False}
+    if method == "full":
+        for key in [key for key in keys if key.startswith("lora_")]:
+            keys.pop(key)
+    if mode != "none":
+        (work / "deepspeed.json").write_text(json.dumps(settings_of(mode, work)), "ascii")
+        keys["deepspeed"] = str(work / "deepspeed.json")
+    (work / "train.yaml").write_text(json.dumps(keys), "ascii")
+    measured = _watch(work, gpus, forced=mode != "none")
+    return {"case": case, "gpus": gpus, **measured, **_forecast(model, keys, mode, build, gpus)}
+
+
+def _watch(work: Path, gpus: int, *, forced: bool) -> dict[str, Any]:
+    """Seconds of a step, of the start, and the GPU's peak; `failed` with the log's end where it failed."""
+    environment = os.environ | {"FORCE_TORCHRUN": "1"} if forced or gpus > 1 else dict(os.environ)
+    environment |= {"NPROC_PER_NODE": str(gpus), "DISABLE_VERSION_CHECK": "1", "OMP_NUM_THREADS": "1"}
+    log, trainer_log = work / "log", work / "trained" / "trainer_log.jsonl"
+    seen: list[float] = []
+    peak, begun = 0.0, time.monotonic()
+    prepared = None
+    with log.open("wb") as file:
+        command = ["llamafactory-cli", "train", str(work / "train.yaml")]
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+        while process.poll() is None:
+            time.sleep(0.02)
+            now = time.monotonic() - begun
+            if trainer_log.exists():
+                count = trainer_log.read_bytes().count(b'"loss"')
+                seen += [now] * (count - len(seen))
+            if prepared is None and b"training example:" in log.read_bytes():
+                prepared = now
+            if int(now * 50) % 25 == 0:
+                peak = max(peak, _used_gib())
+    if process.returncode:
+        return {"failed": log.read_text("utf-8", "replace")[-1500:]}
+    steps = [after - before for before, after in zip(seen[FIRST:], seen[FIRST + 1 :], strict=False)]
+    return {
+        "step_s": round(statistics.median(steps), 4) if steps else None,
+        "prepared_after_s": prepared and round(prepared, 1),
+        "first_step_after_s": round(seen[0], 1) if seen else None,
+        "peak_gib": round(peak, 2),
+    }
+
+
+def _driver(field: str) -> list[str]:
+    """What nvidia-smi says of each GPU; empty where there is none."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits"]
+    return subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
+
+
+def _used_gib() -> float:
+    return max((int(line) / 1024 for line in _driver("memory.used") if line.strip().isdigit()), default=0.0)
+
+
+def _forecast(model: Path, keys: dict[str, Any], mode: str, build: BuildFolder, gpus: int) -> dict[str, Any]:
+    size = qwen_model(model)
+    name = next(iter(_driver("name")), "")
+    gpu, work = gpu_of_driver(name), work_of(build, keys, gpus)
+    if gpu is None or work is None:
+        return {"gpu": name}
+    trained = memory.trained_by(keys, size)
+    longest = longest_row(
+        build, {**build.training, **keys, "dataset": build.training["dataset"]}, 2 * size.patch
+    )
+    batch = memory.batch_of(keys, *longest)
+    needs = {need.mode: need for need in memory.inputs(size, trained, batch, gpus=gpus, nodes=1)}
+    told = forecast(size, keys, mode, work, gpu, gpus, None)
+    return {
+        "gpu": gpu.name,
+        "forecast_step_s": round(told.step_s, 4),
+        "slowest": told.slowest,
+        "planned_gib": round(needs[mode].gpu / memory.GIB, 2),
+        "tokens_a_row": round((work.text_tokens + work.image_tokens) / work.rows),
+        "image_tokens_a_row": round(work.image_tokens / work.rows),
+    }
+
+
+def main() -> None:
+    """Runs the cases that have no line yet."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("build", type=Path, help="a build with a train.yaml, checked")
+    parser.add_argument("--out", type=Path, required=True, help="folder for models, logs and trainings.jsonl")
+    parser.add_argument("--case", action="append", required=True, help="MODEL:METHOD:MODE:ROWS")
+    parser.add_argument("--gpus", type=int, default=1)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    lines = options.out / "trainings.jsonl"
+    known = map(json.loads, lines.read_text("ascii").splitlines()) if lines.exists() else ()
+    done = {(own["case"], own["gpus"]) for own in known if "failed" not in own}
+    build = BuildFolder(options.build.resolve())
+    for case in options.case:
+        if (case, options.gpus) in done:
+            continue
+        result = train(case, build, options.out.resolve(), options.gpus)
+        with lines.open("a") as file:
+            file.write(json.dumps(result) + "\n")
+        print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()
