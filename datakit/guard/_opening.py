@@ -128,7 +128,7 @@ def _joined(text: str, label: Label) -> str:
     for name in (label.name, *label.aliases):
         page = _PAGE.search(name)
         if page and len(stem := name[: page.start()]) >= _TOLD:
-            text = re.sub(rf"{re.escape(stem)}{_PARTICLE}(?={page[0]})", lambda _, stem=stem: stem, text)
+            text = re.sub(rf"({re.escape(stem)}){_PARTICLE}(?={page[0]})", r"\1", text)
     return text
 
 

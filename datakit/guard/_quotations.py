@@ -16,8 +16,8 @@ from datakit.guard._facts import facts, is_read
 from datakit.guard._unmarked import unmarked
 
 STANDS = 0.8
-"""Likeness from which a quotation stands in what OCR is not sure of: about 7% of the lines of real screens are
-misread, and a model reads the picture better than the engine. Digits and negations must be equal."""
+"""Likeness from which a quotation stands in what OCR is not sure of: about 7% of the lines of real screens
+are misread, and a model reads the picture better than the engine. Digits and negations must be equal."""
 SURE = 0.95
 """Score from which a line is quoted letter by letter. Of true lines of drawn screens 1 in 1,000 is then a
 finding more than at 0.8 everywhere, and of those of five signs and more with another sign for one 6% pass

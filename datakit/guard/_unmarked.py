@@ -34,8 +34,8 @@ _LOOK = (
 )
 """How an item looks, which is not what is written on it."""
 _ICON_WORDS = """
-    购物车 扫一扫 二维码 放大镜 上一页 下一页 小房子 返回上一页 返回首页 返回顶部 左箭头 右箭头 返回箭头 三个点
-    加减号 复选框 单选框 更多操作 更多功能 底部导航 导航栏 快捷操作 快捷功能 数量加减
+    购物车 扫一扫 二维码 放大镜 上一页 下一页 小房子 返回上一页 返回首页 返回顶部 左箭头 右箭头 返回箭头
+    三个点 加减号 复选框 单选框 更多操作 更多功能 底部导航 导航栏 快捷操作 快捷功能 数量加减
 """
 _SHOWN_AS_ICON = frozenset(_ICON_WORDS.split())
 """Names of items that have a sign on them, or that only say of which kind they are."""
@@ -47,8 +47,8 @@ _NAMED_BEHIND = re.compile(
     rf"|(?:{_SEES}|点[击开]?|{_WHERE}[的是为有处]?)(?:{_LOOK})*"
     rf"(?P<items>(?!{_LOOK}|{_SEES}|[没未无不缺])(?:(?![这那该此类处的在])[㐀-鿿A-Za-z、]){{3,20}}?){_ITEM}(?!上|里|内|中))"
 )
-"""Words behind what sees, and before what names a text: `出现退款失败字样`, `有再次申请按钮`. With 的 before an
-item they may say what it does."""
+"""Words behind what sees, and before what names a text: `出现退款失败字样`, `有再次申请按钮`. With 的
+before an item they may say what it does."""
 _CLAUSE = re.compile(
     rf"(?:(?:^|[，,。；;！!？?\n])\s*|{_NAMED})"
     r"(?:[（(](?P<text>[^（）()\n]+)[）)]|(?:\*{1,3}|_{2,3})(?P<strong>[^*_\n]+)(?:\*{1,3}|_{2,3}))(?=\s*(?:[，,。；;！!？?\n]|$))"
