@@ -21,7 +21,7 @@ are misread, and a model reads the picture better than the engine. Digits and ne
 SURE = 0.95
 """Score from which a line is quoted letter by letter. Of true lines of drawn screens 1 in 1,000 is then a
 finding more than at 0.8 everywhere, and of those of five signs and more with another sign for one 6% pass
-where 99% did; of screens at half their size and JPEG quality 35, 2 in 100 more, and 27% pass."""
+where 99% did; of screens at half their size and JPEG quality 35, 2 in 100 more, and 26% pass."""
 _SHORT = 6
 """Letters and digits up to which a quotation stands letter by letter where nothing says how sure the text is:
 one other letter makes it another place or the opposite."""

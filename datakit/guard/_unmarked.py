@@ -43,8 +43,8 @@ _SEES = r"(?<![没未无不缺])(?:显示|出现|读到|看到|可见|见到?|�
 _WHERE = r"(?:[底顶][部端栏]|[上下左右][方侧边面]|[左右][上下]角|中[部间央]|旁边?)"
 _SIGNED = r"(?:字样|[一二两三四五六七八几]个?[大小]?字)"
 _NAMED_BEHIND = re.compile(
-    rf"(?:(?:{_SEES}|标题)(?P<text>(?:(?![这那该此类处的])[㐀-鿿A-Za-z]){{2,14}}?)[等的]?{_SIGNED}"
-    rf"|(?:{_SEES}|点[击开]?|{_WHERE}[的是为有处]?)(?:{_LOOK})*"
+    rf"(?:(?:{_SEES}|标题)(?P<text>(?:(?![这那该此类处的])[㐀-鿿A-Za-z]){{2,14}}?)[等的这]?{_SIGNED}"
+    rf"|(?:{_SEES}|点[击开]?|{_WHERE}[的是为有处]?+)(?:{_LOOK})*"
     rf"(?P<items>(?!{_LOOK}|{_SEES}|[没未无不缺])(?:(?![这那该此类处的在])[㐀-鿿A-Za-z、]){{3,20}}?){_ITEM}(?!上|里|内|中))"
 )
 """Words behind what sees, and before what names a text: `出现退款失败字样`, `有再次申请按钮`. With 的
@@ -66,6 +66,8 @@ _DESCRIBES = re.compile(
 )
 """Ends what says of which kind a text is, and does not give it: `写着价格和销量`."""
 _ONE_ITEM = re.compile(r"[^和与及或、]+")
+_COUNTED = re.compile(r"(?:等|[这共]?[一二两三四五六七八九几多]+[个种项])+$")
+"""How many items a list has, behind it."""
 _ITEM_SIGNS = 3
 """Least signs of what an item is called: two name what it does (付款, 返回)."""
 _LETTERS = 2
@@ -91,7 +93,7 @@ def unmarked(text: str, labels: LabelSet | None) -> Iterator[Quotation]:
 
 def _items(match: re.Match[str]) -> Iterator[Quotation]:
     """The texts that items are said to have: each of `确认和取消按钮`."""
-    for item in _ONE_ITEM.finditer(match["items"]):
+    for item in _ONE_ITEM.finditer(_COUNTED.sub("", match["items"])):
         start = match.start("items") + item.start()
         is_named = len(item[0]) >= _ITEM_SIGNS and item[0] not in _SHOWN_AS_ICON
         if is_named and _is_text(item[0]):
