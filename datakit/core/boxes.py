@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 BOXES = "boxes"
 """The column that readers of boxes give."""
+UNCLEAR = "unclear boxes"
+"""The note of a step that says of which boxes nothing says what they are: a list of {what, count, shown}."""
 LEAST_WITHIN = 0.5
 """Least part of a box's area within its picture. Such a box is clipped to the picture, and counted; one with
 less of it within was drawn on another picture, or at another size."""

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from datakit.core.box_texts import json_in
+from datakit.core.box_units import stated_scale
 from datakit.core.loose_places import LEAST, loose_places
 
 MAYBE = (
@@ -96,6 +98,10 @@ _CENTRED = ({"cx", "cy", "w", "h"}, {"cx", "cy", "width", "height"})
 _PERCENT = 100
 """Molmo's points are percents of the sides."""
 
+_SAYS_SCALE = re.compile(
+    r"""["'](?:\w*(?:mode|type|format|fmt|units?|system)|\w*(?:normali[sz]ed|relative))["']\s*:""", re.I
+)
+"""A key that may say what numbers are counted in."""
 _N = r"\s*-?\d+(?:\.\d+)?\s*"
 _ACTION = re.compile(
     r"(?<![a-z])(?:(?:left|right|middle|double|triple|long)?_?(?:click|tap|press)|swipe|drag|hover|move)"
@@ -144,6 +150,13 @@ class ChatPlace(NamedTuple):
     is_sure: bool = True
     in_thousandths: bool = False
     """Whether the notation is one of thousandths of the sides (`<|box_start|>`, `<box>`)."""
+    said: str = ""
+    """What the text says that its boxes are counted in: `pixels`, `shares`, `thousandths`, `percent`."""
+
+    @property
+    def scale(self) -> str:
+        """What the text says of these numbers: shares over one are thousandths."""
+        return "thousandths" if self.said == "shares" and max(self.numbers) > 1 else self.said
 
     @property
     def is_likely(self) -> bool:
@@ -175,7 +188,23 @@ def places_in(text: str, *, asked: bool = False, loose: bool = True) -> list[Cha
     for group in loose_places(text, asked=asked) if loose else ():
         place = ChatPlace(group.start, group.end, "", tuple(map(float, group.numbers)), is_sure=False)
         places += [] if _overlaps(place, taken) else [place]
-    return sorted(place._replace(text=given[place.start : place.end].strip()) for place in places)
+    said = _scale_of(given) if places else ""
+    return sorted(place._replace(text=given[place.start : place.end].strip(), said=said) for place in places)
+
+
+def _scale_of(text: str) -> str:
+    """What the objects of a text say that its boxes are counted in (`"unit": "px"`); "" for nothing."""
+    if _SAYS_SCALE.search(text) is None:
+        return ""
+    return next(filter(None, map(stated_scale, _objects(json_in(text)))), "")
+
+
+def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
+    """All objects of a JSON value, the outer first."""
+    if isinstance(value, Mapping):
+        yield value
+    for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from _objects(inner)
 
 
 def _overlaps(place: ChatPlace, taken: list[tuple[int, int]]) -> bool:

@@ -50,7 +50,7 @@ class _Text(NamedTuple):
 
     signs: str
     exact: tuple[bool, ...]
-    """Digits, the points within numbers, and negations: nothing may stand in their place."""
+    """Digits, the points within numbers, and negations, or every letter: nothing may stand in their place."""
     denies: tuple[bool, ...]
     gaps: tuple[int, ...]
     """What stands before each: nothing, blanks (1) or the end of a line (2)."""
@@ -113,9 +113,9 @@ class _Text(NamedTuple):
         )
 
 
-def stands(quotation: str, text: str, least: float) -> bool:
+def stands(quotation: str, text: str, least: float, *, by_letter: bool = False) -> bool:
     """Whether a part of the text is at least so like the quotation (see `likeness.standing`) with the same
-    digits and the same negations.
+    digits and the same negations; `by_letter`: with the same letters too, so that only signs may differ.
 
     A part ends at the end of a number, not within it, and does not begin behind the word that denies it, nor
     between a number and what it counts: `¥19` does not stand in `¥199`, nor `支持退货` in `不支持退货`, nor
@@ -126,15 +126,15 @@ def stands(quotation: str, text: str, least: float) -> bool:
     >>> stands("退款成切", "退款成功", 0.75), stands("¥189.00", "¥199.00", 0.75)
     (True, False)
     """
-    wanted, within = _read(quotation).core(), _read(text)
+    wanted, within = _read(quotation, by_letter).core(), _read(text, by_letter)
     return not wanted.signs or next(_ends(wanted, within, 0, least), None) is not None
 
 
-def stand_in_order(quotations: Sequence[str], text: str, least: float) -> bool:
+def stand_in_order(quotations: Sequence[str], text: str, least: float, *, by_letter: bool = False) -> bool:
     """Whether quotations stand in a text one behind the other; see `stands`."""
-    within, at = _read(text), 0
+    within, at = _read(text, by_letter), 0
     for quotation in quotations:
-        wanted = _read(quotation).core()
+        wanted = _read(quotation, by_letter).core()
         if wanted.signs:
             end = next(_ends(wanted, within, at, least), None)
             if end is None:
@@ -144,7 +144,7 @@ def stand_in_order(quotations: Sequence[str], text: str, least: float) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _read(text: str) -> _Text:
+def _read(text: str, by_letter: bool) -> _Text:
     signs, gaps, gap = list[str](), list[int](), 0
     spaced = list[str]()
     for sign in _NUMERAL.sub(_in_digits, _plain_numbers(text)):
@@ -164,7 +164,10 @@ def _read(text: str) -> _Text:
     minus = {match.start() for match in _SIGN.finditer(whole)}
     denies = tuple(at in denied for at in places)
     plain = "".join(signs)
-    exact = tuple(at in denied or at in minus or _is_number(plain, spot) for spot, at in enumerate(places))
+    exact = tuple(
+        at in denied or at in minus or _is_number(plain, spot) or (by_letter and plain[spot].isalpha())
+        for spot, at in enumerate(places)
+    )
     return _Text(plain, exact, denies, tuple(gaps), _groups(plain, gaps))
 
 

@@ -135,6 +135,11 @@ LEAST = 20
 """Of the greatest number of a place; small ones alone are mostly data."""
 _LEAST_OF_PAIR = 100
 """Of the greatest number of a pair that no word calls a place."""
+_IS_FIELD = re.compile(
+    r"""["'](?!\w*(?:size|shape|resolution|dimension|range|price|year|screen|budget|ratio))\w+\\?["']\s*[:：]\s*\Z""",
+    re.IGNORECASE,
+)
+"""A key of JSON whose two numbers may be a point, but for those of sizes and spans."""
 _YEARS = range(1900, 2101)
 _CERTAIN = re.compile(
     r"坐标|位置|左上|右上|左下|右下|中心|击|长按|滑|拖|box|bounds|corner|point|position|coord|click|tap|swip|drag",
@@ -198,6 +203,8 @@ def _is_place(text: str, match: re.Match[str], numbers: tuple[int, ...], *, aske
     is_one = _THOUSANDS.fullmatch(body) and not (called and _CERTAIN.search(before))
     if _is_data(text, match, body, numbers) or (is_one and not alone and not (asked and len(numbers) == 4)):
         return False
+    if len(numbers) == 2 and _IS_FIELD.search(before) and max(numbers) >= _LEAST_OF_PAIR and body[:1] == "[":
+        return True
     if called or (asked and (alone or body[:1] in "[(" or len(numbers) == 4)):
         return True
     if len(numbers) == 4 and (not _is_boxlike(numbers) or _is_even(numbers)):

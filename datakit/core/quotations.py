@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from html.entities import html5
 from typing import NamedTuple
 
@@ -12,8 +13,8 @@ _EITHER_WAY = {_DOUBLE, _SINGLE, "angle", "small angle"}
 """Families whose marks are also written the other way round (`”…“`, `»…«`)."""
 _FAMILIES = {
     # Name: marks that open, that close, and that do both. People and models mix those of a family.
-    _DOUBLE: ("“„‟〝❝ ``", "”〞〟❞", "\"＂ ''"),
-    _SINGLE: ("‘‚‛❛", "’❜", "'＇`´"),
+    _DOUBLE: ("“„‟〝❝⹂ ``", "”〞〟❞", "\"＂″‶˝ʺ〃 ''"),
+    _SINGLE: ("‘‚‛❛", "’❜", "'＇`´′‵ʹˋˊ"),
     "angle": ("«", "»", ""),
     "small angle": ("‹", "›", ""),
     "corner": ("「﹁｢", "」﹂｣", ""),
@@ -23,13 +24,30 @@ _FAMILIES = {
     "lens": ("【", "】", ""),
 }
 _OPENS, _CLOSES, _BOTH = 1, -1, 0
+_TOLD_BY_WORDS = "[［〔<＜⟨"
+"""Brackets that quote only where the text within, or a word beside them, says so."""
+
+
+def _rare() -> dict[str, tuple[str, str, str]]:
+    """The pairs of brackets that have no other use in running text, each a family: those that Unicode puts
+    side by side as opening and closing."""
+    known = {*_TOLD_BY_WORDS, *(sign for family in _FAMILIES.values() for part in family for sign in part)}
+    signs = (chr(code) for block in ((0x2018, 0x3020), (0xFE17, 0xFF65)) for code in range(*block))
+    pairs = ((sign, chr(ord(sign) + 1)) for sign in signs if sign not in known)
+    kinds = {("Ps", "Pe"), ("Pi", "Pf")}
+    return {
+        opening: (opening, closing, "")
+        for opening, closing in pairs
+        if (unicodedata.category(opening), unicodedata.category(closing)) in kinds
+        and re.search("PARENTHES|CURLY", unicodedata.name(opening)) is None
+    }
 
 
 def _marks() -> dict[str, tuple[str, int]]:
     kinds = (_OPENS, _CLOSES, _BOTH)
     return {
         written: (family, kind)
-        for family, groups in _FAMILIES.items()
+        for family, groups in (_FAMILIES | _rare()).items()
         for group, kind in zip(groups, kinds, strict=True)
         for part in group.split()
         for mark in ([part] if part in ("``", "''") else part)
@@ -105,8 +123,7 @@ def quotations(text: str) -> list[Quotation]:
     emphasis are a quotation where those beside them say so (`写着**…**`).
     """
     found = _in_marks(text)
-    others = [*_in_brackets(text), *_emphasised(text)]
-    found += [one for one in others if not any(one.start < two.end and two.start < one.end for two in found)]
+    found += apart((*_in_brackets(text), *_emphasised(text)), found)
     return sorted(found, key=lambda quotation: quotation.start)
 
 
@@ -135,6 +152,11 @@ def _in_marks(text: str) -> list[Quotation]:
         if quotation is not None and any(map(str.isalnum, quotation.text)):
             result.append(quotation)
     return result
+
+
+def apart(others: Iterable[Quotation], found: Sequence[Quotation]) -> list[Quotation]:
+    """Those quotations that share no sign with one that was found."""
+    return [one for one in others if not any(one.start < two.end and two.start < one.end for two in found)]
 
 
 def parts(quotation: str) -> list[str]:

@@ -108,6 +108,9 @@ class StepContext:
     doubts: list[Reject] = field(default_factory=list)
     """Records that the emitter at work writes though numbers in their chats may be places that are moved: it
     appends them, with the text and without a reason."""
+    unsaid_units: list[Reject] = field(default_factory=list)
+    """Records that it writes with boxes of which nothing says whether they are thousandths, as the model
+    counts, or pixels: it appends them, with the text and without a reason."""
 
     marks_places: bool = True
     """Whether the lines that ask for the answer's form mark what is to be filled in; not for models that were

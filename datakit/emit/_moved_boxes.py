@@ -40,6 +40,8 @@ class BoxGuard:
     that EXIF turns are written upright in any case."""
     is_relative: bool = False
     """Whether the model counts in thousandths of the sides."""
+    is_pixels: bool = False
+    """Whether the model counts in pixels."""
     own_written: bool = False
     """Whether a step has written the boxes of the task's own records."""
     general_written: bool = False
@@ -48,6 +50,8 @@ class BoxGuard:
     """Whether some of the own chats came with their records: only these can hold doubtful places."""
     doubts: list[Reject] = field(default_factory=list)
     """Records with numbers that may be places: appended here."""
+    unsaid: list[Reject] = field(default_factory=list)
+    """Records with sure places that may be pixels, where the model counts in thousandths: appended here."""
 
     def fitting(
         self, batch: pl.DataFrame, left_out: list[Reject], shared: Sequence[SharedAffixes] = ()
@@ -64,11 +68,14 @@ class BoxGuard:
         columns = [name for name in ("id", "images", "messages", "set") if name in whole.columns]
         for row in whole.filter(named).select(columns).iter_rows(named=True):
             is_general = row.get("set") == GENERAL
-            wrong, doubtful = self._found(row, loose=is_general or self.own_kept)
-            if wrong is not None and not (self.general_written if is_general else self.own_written):
+            is_kept = is_general or self.own_kept
+            wrong, doubtful, unsaid = self._found(row, loose=is_kept)
+            is_written = self.general_written if is_general else self.own_written
+            if wrong is not None and not is_written:
                 faults[wrong.id] = wrong
-            elif doubtful is not None and (is_general or self.own_kept):
-                self.doubts.append(doubtful)
+                continue
+            self.doubts.extend([doubtful] if doubtful is not None and is_kept else [])
+            self.unsaid.extend([unsaid] if unsaid is not None and is_kept and not is_written else [])
         left_out += faults.values()
         return batch.filter(~pl.col("id").is_in(list(faults))) if faults else batch
 
@@ -81,35 +88,44 @@ class BoxGuard:
         general = FactoredChats(batch.filter(is_general), shared).expanded()
         return pl.concat([batch.filter(~is_general), general]) if general.height else batch
 
-    def _found(self, row: Mapping[str, Any], *, loose: bool) -> tuple[Reject | None, Reject | None]:
-        """The first sure place of a record that would be wrong, and the first of which nobody can tell."""
+    def _found(
+        self, row: Mapping[str, Any], *, loose: bool
+    ) -> tuple[Reject | None, Reject | None, Reject | None]:
+        """The first sure place of a record that would be wrong, the first of which nobody can tell whether it
+        is one, and the first sure one of which nobody can tell what its numbers are."""
         id_, headers = str(row["id"]), list(_headers(row["images"]))
         sizes = [(header.width, header.height) for header in headers]
         is_scaled = self.max_pixels is not None and any(
             width * height > self.max_pixels for width, height in sizes
         )
         is_turned = any(header.exif_orientation != 1 for header in headers)
-        if not (is_scaled or is_turned or self.is_relative):
-            return None, None
+        if not (is_scaled or is_turned or self.is_relative or self.is_pixels):
+            return None, None, None
         every = [place for place in _places(row["messages"], loose=loose) if place.is_likely]
         moved = [
             place
             for place in every
-            if not place.is_shares and (is_scaled or (self.is_relative and _is_over(place)))
+            if (not place.is_shares and (is_scaled or (self.is_relative and _is_over(place))))
+            or (self.is_pixels and place.scale == "thousandths")
         ]
         wrong = next((place for place in moved if place.is_sure), None)
         unclear = [place for place in moved if not place.is_sure]
         unclear += every if is_turned else []
         doubtful = next((place for place in unclear if place.is_sure or _is_within(place, sizes)), None)
+        unsaid = next((place for place in every if self.is_relative and _may_be_pixels(place, sizes)), None)
         return (
             None if wrong is None else self._fault(id_, wrong),
-            None if doubtful is None else Reject(id_, "", " ".join(doubtful.text.split())[:_SHOWN]),
+            None if doubtful is None else Reject(id_, "", _shown(doubtful)),
+            None if unsaid is None else Reject(id_, "", _shown(unsaid)),
         )
 
     def _fault(self, id_: str, place: ChatPlace) -> Reject:
         if self.is_relative:
             words = f"the model counts to {PARTS} along each side, and a text of the chat has"
             return Reject(id_, "box_outside", f"{words} {place.text[:_SHOWN]}: {_SAY}")
+        if place.scale == "thousandths":
+            words = f"the model counts in pixels, and a text of the chat has {place.text[:_SHOWN]}"
+            return Reject(id_, "boxes_moved", f"{words}, which it says are thousandths: {_SAY}")
         words = f"a text of the chat has a place in pixels, {place.text[:_SHOWN]}, and its picture is scaled"
         return Reject(id_, "boxes_moved", f"{words} down to {self.max_pixels:,} pixels: {_SAY}")
 
@@ -126,16 +142,27 @@ def box_guard(context: StepContext, emitted_max_pixels: int | None, *, trainer: 
     if all(written) and not kept and not _mixes(steps):
         return None
     if context.pictures.form in _RELATIVE:
-        return BoxGuard(None, True, *written, kept, context.doubts)
+        return BoxGuard(None, True, False, *written, kept, context.doubts, context.unsaid_units)
     limits = [emitted_max_pixels]
     if trainer and context.pictures.form is not None:
         limits.append(context.pictures.trainer.max_pixels)
     least = min((limit for limit in limits if limit is not None), default=None)
-    return BoxGuard(least, False, *written, kept, context.doubts)
+    return BoxGuard(least, False, context.pictures.form == "qwen2_5_vl", *written, kept, context.doubts)
 
 
 def _is_over(place: ChatPlace) -> bool:
-    return any(number > PARTS for number in place.numbers)
+    """Whether a place is none in thousandths, by its numbers or by what its text says."""
+    return place.scale == "pixels" or any(number > PARTS for number in place.numbers)
+
+
+def _may_be_pixels(place: ChatPlace, sizes: Sequence[Size]) -> bool:
+    """Whether a sure place may be pixels as well as thousandths."""
+    is_said = place.in_thousandths or place.is_shares or place.scale != ""
+    return place.is_sure and not is_said and _is_within(place, sizes)
+
+
+def _shown(place: ChatPlace) -> str:
+    return " ".join(place.text.split())[:_SHOWN]
 
 
 def _counts(step: Transform, context: StepContext) -> bool:

@@ -88,9 +88,9 @@ _ITEM = re.compile(
 
 
 DENIED_WORDS = re.compile(
-    rf"{_DENIES}{_FILLS}*(?P<text>[㐀-鿿A-Za-z]{{2,14}}?)[等的]?(?:字样|[一二两三四五六七八几]个?[大小]?字)"
+    rf"{_DENIES}{_FILLS}*(?P<text>[㐀-鿿A-Za-z]{{2,14}}?)[等的]?(?:字样|按钮|入口|标签|选项|[一二两三四五六七八几]个?[大小]?字)"
 )
-"""Words that are denied without marks: `没有出现退款金额字样`."""
+"""Words that are denied without marks: `没有出现退款金额字样`, `没有确认付款按钮`."""
 
 
 class Denial(Enum):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from datakit.core.faithful import stands
-from datakit.core.quotations import Quotation
+from datakit.core.quotations import Quotation, apart
 
 _FACT = re.compile(
     r"[¥￥$€£]\s?(?P<priced>\d[\d,]*(?:\.\d+)?)|(?<![\w.,:：-])(?P<amount>\d[\d,]*\.\d{1,2})(?=\s*元)"
@@ -22,9 +22,8 @@ _DIGITS = re.compile(r"\d+", re.ASCII)
 
 def facts(text: str, marked: Sequence[Quotation]) -> Iterator[Quotation]:
     """Those of a text that stand in no quotation of it."""
-    for match in _FACT.finditer(text):
-        if not any(quote.start < match.end() and match.start() < quote.end for quote in marked):
-            yield Quotation(match[0], *match.span(), True)
+    found = (Quotation(match[0], *match.span(), True) for match in _FACT.finditer(text))
+    yield from apart(found, marked)
 
 
 def is_read(fact: str, text: str) -> bool:

@@ -53,7 +53,7 @@ _WRITTEN = re.compile(
 _HEADING = re.compile(r"\s*(?:[—–:：=,，.。\-]|$)")
 """Behind a name in quotes that a text opens with: it is a conclusion, no line of the picture."""
 _LEADS_ON = re.compile(
-    r"(?:[是为即像选属归见打填]|属于|归[为入类到属]+|判[断定]?为?|选择|符合|对应|展示|显示|呈现|拍摄|来自|类别|类型"
+    r"(?:[是为即像选属归见打填]|写下|属于|归[为入类到属]+|判[断定]?为?|选择|符合|对应|展示|显示|呈现|拍摄|来自|类别|类型"
     r"|标签|答案|答|结论|分类|诊断|印象|理由|判断|判定|认定|的|看来|考虑|提示|指向|倾向于?|此乃|首选|定为)"
     r"(?:[的了是为即就正一这那张个幅份种类款出到在于属型很]|典型|明显|标准|非常|完整|常见|普通|电商|淘宝|手机|[\W_])*+$"
 )
@@ -65,6 +65,8 @@ _ENDS = re.compile(
 _NAMES_TEXT = re.compile(
     r"(?:这?[一二三四五六七八九十几两\d]+个?(?:大|小|汉)?字|字样|标题|按钮|入口|文字|一词|标签页|选项)"
 )
+_ANSWERS = re.compile(r"(?:写下|填[上入写下]?|打上|贴上|标上|给出|输出|答)[了出的]*[^,，;；]{0,4}$")
+"""Before a name that the writer gives, however many signs he says it has: `写下退款页面四个字`."""
 _ASKS = re.compile(r"是不是|是否|不同于|区别于|有别于|区分|混淆|相比|与其|难道|如果|若")
 _REFUSED = re.compile(f"{REFUSES}$")
 _UNFIT = re.compile(UNFIT)
@@ -78,6 +80,7 @@ _NUMBER = re.compile(r"\d[\d.,]*")
 _PAGE = re.compile(r"(?:截图页面|页面|截图|图片)$")
 _PAGES = ("页", "界面", "截图", "画面", "页面")
 """What the end of a name may be said as: 退款页, 退款界面."""
+_PARTICLE = r"(?:一?类|相关|这[类种]|方面)?(?:的|之)?"
 _MARKER = re.compile(r"^[\s\d.、)）*#>_（(【\[-]+")
 
 
@@ -91,7 +94,7 @@ def opens_with_label(text: str, label: Label) -> bool:
     or two beside a word such as 有. A short alias counts where a word of conclusion leads to it. A name in
     quotes is a text of the picture, unless it is concluded, or is a heading of its own.
     """
-    plain = _opening(text, label)
+    plain = _joined(_opening(text, label), label)
     names = {english.plain_form(name): name for name in (label.name, *label.aliases)}
     whole = english.pattern_of(names)
     if english.is_english(whole.sub("", english.plain_form(plain))):
@@ -118,6 +121,15 @@ def _opening(text: str, label: Label) -> str:
         if not head.strip() and own.find(quotation.text) and _HEADING.match(text, quotation.end):
             text = head + quotation.text + text[quotation.end :]
     return without_quotations(text, own, HIDDEN)
+
+
+def _joined(text: str, label: Label) -> str:
+    """The text with the label's name as it is where a particle stands in it: `退款的页面`."""
+    for name in (label.name, *label.aliases):
+        page = _PAGE.search(name)
+        if page and len(stem := name[: page.start()]) >= _TOLD:
+            text = re.sub(rf"({re.escape(stem)}){_PARTICLE}(?={page[0]})", r"\1", text)
+    return text
 
 
 def _names_before_evidence(form: str, label: Label) -> bool:
@@ -164,13 +176,18 @@ def _judges(before: str, after: str) -> bool:
     """Whether a name between these is said of the picture, and not read on it, told apart or described."""
     clause = _CLAUSE_OR_SENTENCE.split(before)[-1]
     return not (
-        _NAMES_TEXT.match(after)
+        _names_text(clause, after)
         or _ASKS.search(clause)
         or _WRITTEN.search(clause)
         or DESCRIBES.match(after)
         or is_told_apart(after)
         or is_denied(_IDIOMS.sub("", clause))
     )
+
+
+def _names_text(clause: str, after: str) -> bool:
+    """Whether a name is that of a text of the picture."""
+    return _NAMES_TEXT.match(after) is not None and _ANSWERS.search(clause) is None
 
 
 def _content(text: str, own: set[str]) -> int:
@@ -182,9 +199,9 @@ def _content(text: str, own: set[str]) -> int:
 
 def _opens_with(form: str, name: str, is_name: bool) -> bool:
     opening, found, rest = form.partition(name)
-    if not found or HIDDEN in opening or _NAMES_TEXT.match(rest):
-        return False
     *intro, clause = _CLAUSES.split(opening)
+    if not found or HIDDEN in opening or _names_text(clause, rest):
+        return False
     if _ASKS.search(clause) or _WRITTEN.search(clause) or _is_evidence("".join(intro), _NO_EVIDENCE):
         return False
     refused = _REFUSED.search(clause)

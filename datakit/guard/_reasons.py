@@ -14,7 +14,7 @@ from datakit.core.record import DECLINED
 from datakit.core.step_context import StepContext
 from datakit.guard._conclusion import Conclusions, mask_of
 from datakit.guard._findings import Findings, ReasonSettings, counted
-from datakit.guard._quotations import Misquotes, misquotes
+from datakit.guard._quotations import SURE, Misquotes, Read, misquotes
 
 _CHUNK = 4096
 
@@ -39,7 +39,7 @@ class Reasons:
         self._members: dict[str | None, list[str]] = {}
         for id_, label in self.labels.items():
             self._members.setdefault(label, []).append(id_)
-        self._set, self._read = context.labels, _text_column(guard, frame)
+        self._set, self._read = context.labels, _read_columns(guard, frame)
         self._rewrites_across = guard.rewrites_across(context)
         self._evidence_first = guard.is_evidence_first(context)
         consistent = guard.consistent and context.labels is not None
@@ -146,10 +146,10 @@ class Reasons:
         if self._read is None:
             return {}
         found = {}
-        rows = frame.select("id", read=self._read).drop_nulls("read")
+        rows = frame.select("id", **self._read).drop_nulls("text")
         for batch in rows.collect_batches(chunk_size=_CHUNK, maintain_order=True):
-            for id_, read in batch.iter_rows():
-                if any(wrong := misquotes(self.texts[id_] or "", read, self._set)):
+            for id_, *read in batch.iter_rows():
+                if any(wrong := misquotes(self.texts[id_] or "", Read(*read), self._set)):
                     found[id_] = wrong
         return found
 
@@ -157,12 +157,31 @@ class Reasons:
         return sorted(ids, key=lambda id_: (self.rewrites.get(id_, 0), id_))
 
 
-def _text_column(guard: ReasonSettings, frame: pl.LazyFrame) -> str | None:
-    """The column that quotations must stand in, where the records have it."""
-    dtype = frame.collect_schema().get(guard.quotes_in) if guard.quotes_in else None
+def _read_columns(guard: ReasonSettings, frame: pl.LazyFrame) -> dict[str, pl.Expr] | None:
+    """What gives the fields of Read, where the records have the text that quotations must stand in."""
+    name, schema = guard.quotes_in, frame.collect_schema()
+    dtype = schema.get(name) if name else None
     if dtype not in (None, pl.String, pl.Null):
         raise UserError(
-            f"`{guard.quotes_in}` holds {dtype}, no texts",
+            f"`{name}` holds {dtype}, no texts",
             remedy="Name with `quotes_in:` the text that OCR read, such as `ocr_text`, or null.",
         )
-    return guard.quotes_in if dtype == pl.String else None
+    if name is None or dtype != pl.String:
+        return None
+    return {"text": pl.col(name), "unsure": _unsure(lines_of(name), schema)}
+
+
+def lines_of(text_column: str) -> str:
+    """The column in which annotate.ocr gives the lines of a text with their scores."""
+    return text_column.removesuffix("_text")
+
+
+def _unsure(name: str, schema: pl.Schema) -> pl.Expr:
+    """The lines that OCR was not sure of; null where there are no lines with scores."""
+    inner = getattr(schema.get(name), "inner", None)
+    fields = {field.name: field.dtype for field in inner.fields} if isinstance(inner, pl.Struct) else {}
+    if fields.get("text") != pl.String or fields.get("score") != pl.Float64:
+        return pl.lit(None, pl.String)
+    line = pl.element().struct
+    unsure = pl.when(line.field("score") < SURE).then(line.field("text"))
+    return pl.col(name).list.eval(unsure).list.drop_nulls().list.join("\n")

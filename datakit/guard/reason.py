@@ -15,7 +15,7 @@ from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Guard, Worker
 from datakit.guard._findings import BY_LANGUAGE, Bounds
 from datakit.guard._reason_rewriter import OWN, ReasonRewriter
-from datakit.guard._reasons import Reasons
+from datakit.guard._reasons import Reasons, lines_of
 from datakit.llm import author, offline
 
 
@@ -40,15 +40,18 @@ class Reason(Guard):
       name, only plenty of other words before it are evidence too (six characters that are not the label's,
       four words in English), whatever wording leads to it; where the reason quotes nothing, words that could
       not stand in any reason
-    - reason_misquotes: a quotation, in any usual marks, is less than 0.8 like any part of the record's OCR
-      text (`quotes_in`), white space, case and width apart, or has other digits or another negation (不, 未,
-      无, not) than that part (七天 and 7天 are one); or it leaves out the number of what that counts. Where
-      it has dots, its parts must have two characters and stand in their order on lines that follow each
-      other. One that is never closed runs to the end of its sentence. What is said to be read without marks
-      (`写着退款失败`, `（退款失败）`, `reads Refund closed`) counts too, but for what only says of which
-      kind it is (`写着价格和销量`); so do amounts (`¥12.50`), times, dates and long numbers. What is denied
-      (`没有“退货地址”字样`) must not stand there, letter by letter. A label's name in quotes that is
-      concluded or told apart is none. Not looked at where records have no such column, nor where it is null
+    - reason_misquotes: a quotation, in any usual marks, does not stand in the record's OCR text
+      (`quotes_in`), but for punctuation, white space, case and width. Where OCR gives a line a score below
+      0.95 it may have misread it: there a likeness of 0.8 does, with the same digits and negations (不, 未,
+      无, not; 七天 and 7天 are one), and with the number of what is counted. Scores are those of the lines
+      (column `ocr` beside `ocr_text`); where there are none, 0.8 does for quotations of more than six letters
+      and digits. Where one has dots, its parts must have two characters and stand in their order on lines
+      that follow each other. One that is never closed runs to the end of its sentence. What is said to be
+      read without marks (`写着退款失败`, `（退款失败）`, `客服回复：已退款`, `有再次申请按钮`, `reads Refund
+      closed`) counts too, but for what only says of which kind it is (`写着价格和销量`, `返回按钮`); so do
+      amounts (`¥12.50`), times, dates and long numbers. What is denied (`没有“退货地址”字样`) must not
+      stand there, letter by letter. A label's name in quotes that is concluded or told apart is none. Not
+      looked at where records have no such column, nor where it is null
     - reason_repeated: another record has exactly these words
     - reason_too_similar: its similarity to another reason exceeds `max_similarity`
     - reason_opening: more than `max_equal_openings` of a label's reasons begin with the same `opening_chars`
@@ -70,7 +73,7 @@ class Reason(Guard):
     endpoint the offline writer composes another text.
     """
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     compares: ClassVar[bool] = True
 
     column: str = "reason"
@@ -138,7 +141,7 @@ class Reason(Guard):
         return tuple(sorted(own))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        quoted = (self.quotes_in,) if self.quotes_in else ()
+        quoted = (self.quotes_in, lines_of(self.quotes_in)) if self.quotes_in else ()
         written = (*offline.READS, f"{self.column}_by") if self.asks_model else ()
         return tuple(dict.fromkeys((*quoted, f"{self.column}{DECLINED}", *written)))
 

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from datakit.core.boxes import UNCLEAR
 from datakit.core.errors import UserError
 from datakit.core.outcome import Table
 from datakit.core.parameters import described_faults, validated
@@ -128,7 +129,7 @@ class General(TableTransform):
         rows = _rows(left_of(main, others, context))
         if not rows:
             return Table(main)
-        records, left_out, source_warnings = self._usable(main, context)
+        records, left_out, said = self._usable(main, context)
         mixes = self._later_mixes(main, context)
         # Without other mixes as it always was, to the last bit: rounding decides about a record.
         besides = (1 - self.share) * rows_at_the_end(rows, [(self.share, None), *mixes]) if mixes else rows
@@ -139,8 +140,8 @@ class General(TableTransform):
         mixed = pl.concat([main, _with_free_ids(_shaped(chosen, main.collect_schema()), main).lazy()])
         total = rows_at_the_end(rows, [(self.share, chosen.height), *mixes])
         notes = self._notes(wanted, records.height, chosen.height, total, left_out)
-        if warnings := [*source_warnings, *notes.pop("warnings", [])]:
-            notes["warnings"] = warnings
+        for name, told in said.items():
+            notes[name] = [*told, *notes.get(name, [])]
         return Table(mixed, added=chosen.height, notes=notes)
 
     def _later_mixes(self, main: pl.LazyFrame, context: StepContext) -> list[Mix]:
@@ -164,9 +165,9 @@ class General(TableTransform):
 
     def _usable(
         self, main: pl.LazyFrame, context: StepContext
-    ) -> tuple[pl.DataFrame, Counter[str], list[str]]:
+    ) -> tuple[pl.DataFrame, Counter[str], dict[str, list[Any]]]:
         """What `_read` gives, without records that earlier mixes have or that later guards reject."""
-        records, left_out, warnings = self._read(context)
+        records, left_out, said = self._read(context)
         shaped = _shaped(records, main.collect_schema())
         earlier = main.filter(pl.col("set") == GENERAL).select("id", "messages").collect()
         both = pl.concat([earlier.with_columns(id=pl.lit("")), shaped.select("id", "messages")])
@@ -184,17 +185,18 @@ class General(TableTransform):
                 left_out.update(reasons)
                 shaped = shaped if kept is None else shaped.join(kept, on="id", how="semi")
         ids = pl.format("general-{}", "id")
-        return records.filter(ids.is_in(shaped["id"].implode())), left_out, warnings
+        return records.filter(ids.is_in(shaped["id"].implode())), left_out, said
 
-    def _read(self, context: StepContext) -> tuple[pl.DataFrame, Counter[str], list[str]]:
-        """The usable records of the source, the reasons of all others, and what its reader warns of."""
+    def _read(self, context: StepContext) -> tuple[pl.DataFrame, Counter[str], dict[str, list[Any]]]:
+        """The usable records of the source, the reasons of all others, and what its reader tells of."""
         left_out: Counter[str] = Counter()
-        frames, warnings = [], list[str]()
+        frames, said = [], dict[str, list[Any]]()
         usual = _MIN_CHINESE if context.language("") == "zh" else 0.0
         min_chinese = usual if self.min_chinese is None else self.min_chinese
         for batch in self.source.read(context):
             left_out.update(reject.reason for reject in batch.rejects)
-            warnings += batch.notes.get("warnings", ())
+            for name in ("warnings", UNCLEAR):
+                said.setdefault(name, []).extend(batch.notes.get(name, ()))
             faults = [
                 fault_of(turns, self.max_chars, min_chinese) or _broken(turns, bool(images))
                 for turns, images in batch.frame.select("messages", "images").iter_rows()
@@ -206,7 +208,7 @@ class General(TableTransform):
         records = pl.concat(frames) if frames else pl.DataFrame(schema=dict(self.source.columns(context)))
         again = asked_before(records["messages"], records["id"])
         left_out.update({"asked_before": int(again.sum())} if again.any() else {})
-        return records.filter(~again), left_out, warnings
+        return records.filter(~again), left_out, {name: told for name, told in said.items() if told}
 
     def _notes(
         self, wanted: int, usable: int, added: int, total: float, left_out: Counter[str]

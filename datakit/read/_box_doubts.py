@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 from datakit.core.box_forms import PARTS
 from datakit.core.boxes import Size
 
-UNCLEAR = "unclear boxes"
-"""The note of a step that has the findings of `BoxDoubts.findings`."""
 _SHOWN = 100
 """Places that a finding names."""
 _ODDS = math.log(10)

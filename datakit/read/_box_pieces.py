@@ -12,8 +12,8 @@ import orjson
 
 from datakit.core.box_forms import PARTS
 from datakit.core.box_texts import LABEL_KEYS, SIDES_KEYS, TEXT_KEYS, in_thousandths, stated_boxes
+from datakit.core.box_units import BoxUnits, own_units
 from datakit.core.boxes import BoxFault
-from datakit.read._box_units import BoxUnits, own_units
 from datakit.read._dialogue import ROLES
 
 _TURNS = ("rotation", "angle")

@@ -10,12 +10,12 @@ from typing import Any, Literal
 import polars as pl
 
 from datakit.core.box_forms import PARTS
-from datakit.core.boxes import BOXES, Box, BoxFault, Sides, checked, four
+from datakit.core.box_units import BoxUnits
+from datakit.core.boxes import BOXES, UNCLEAR, Box, BoxFault, Sides, checked, four
 from datakit.core.image import ImageHeader, ImageProblem, read_header
 from datakit.core.pixels import FAMILIES, smart_resize
-from datakit.read._box_doubts import UNCLEAR, BoxDoubts, Numbers
+from datakit.read._box_doubts import BoxDoubts, Numbers
 from datakit.read._box_pieces import Piece, pieces_of
-from datakit.read._box_units import BoxUnits
 
 BOX_COLUMN = pl.List(
     pl.Struct({"image": pl.UInt32, "box": pl.List(pl.Float64), "label": pl.String, "text": pl.String})

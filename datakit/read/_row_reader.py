@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from datakit.core.box_units import BoxUnits
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.files import Stamp
 from datakit.core.outcome import Batch
@@ -25,7 +26,6 @@ from datakit.core.training_columns import (
     turn_meaning,
 )
 from datakit.core.transform import Columns, Reader
-from datakit.read._box_units import BoxUnits
 from datakit.read._boxes import BoxColumn, BoxesOn, apart_from_boxes
 from datakit.read._column_names import ColumnChooser
 from datakit.read._dialogue import turns_of

@@ -66,8 +66,12 @@ class KeptBoxes:
         return [place for place in sure if not self._stays(place)]
 
     def _stays(self, place: ChatPlace) -> bool:
-        """Whether a place is right as it is. Raises BoxFault for one that is not, nor can be written anew."""
+        """Whether a place is right as it is. Raises BoxFault for one that is not, nor can be written anew,
+        and where the text says another scale than the recipe."""
         shown = f"a text of the chat has {place.text[:_SHOWN]}"
+        if place.scale not in ("", "shares", self.units):
+            words = f"{shown}, which it says are {place.scale}, not {self.units} as `kept_boxes` says"
+            raise BoxFault("boxes_unreadable", words)
         if place.is_shares:
             words = f"{shown}, whose numbers are shares of the sides, not {self.units} as `kept_boxes` says"
             raise BoxFault("boxes_unreadable", words)

@@ -69,7 +69,8 @@ def legible(
     for at, (entry, box) in enumerate(entries):
         score = entry.get("score")
         text = box.text if score is None or box.text is None else without_icons(box.text)
-        is_single = "single_signs" in left_out and text is not None and len("".join(text.split())) < 2
+        is_read = score is not None and "single_signs" in left_out
+        is_single = is_read and text is not None and len("".join(text.split())) < 2
         is_named = by_label and box.label is not None and box.label != box.text
         if (at in bar or is_single) and not is_named:
             omitted.append(box.text or "")

@@ -88,7 +88,7 @@ class Grounding(PromptRenderer):
     picture that cannot be read.
     """
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     boxes: str = BOXES
     """Column of the boxes: `boxes` as readers give it, or that of annotate.ocr."""
@@ -106,8 +106,8 @@ class Grounding(PromptRenderer):
     below, and are not asked for every line."""
     leave_out: tuple[LeftOut, ...] = ("status_bar", "single_signs")
     """Texts that are neither asked about nor answered: `status_bar` (clock, battery, network and carrier of a
-    phone, as prompts leave them out) and `single_signs` (one character alone: to OCR, of drawn screens, every
-    second one is an icon). `[]` for texts that people wrote down."""
+    phone, as prompts leave them out) and `single_signs` (one character alone that OCR has read: of drawn
+    screens every second one is an icon). Single signs that people wrote down stay; `[]` for every text."""
     max_boxes: int = Field(default=60, ge=1)
     """Most boxes of an answer: each takes about 30 tokens. A record with more is rejected, never cut."""
     label_is_text: bool = False
@@ -217,6 +217,11 @@ class Grounding(PromptRenderer):
                 remedy=did_you_mean(ANSWER_FORMAT, variables) or "Put {{ answer_format }} at its end.",
             )
 
+    def _not_asked(self, context: StepContext) -> tuple[LeftOut, ...]:
+        """What the questions say that they do not ask for: single signs only where OCR gives the boxes."""
+        is_read = self.boxes != BOXES or any(getattr(step, "into", None) == BOXES for step in context.steps)
+        return tuple(name for name in self.leave_out if is_read or name != "single_signs")
+
     def _contract(self, task: Task, context: StepContext) -> AnswerContract:
         form, language = self.seen(context).form, self.language or context.default_language or "zh"
         if task == "read":
@@ -235,7 +240,7 @@ class Grounding(PromptRenderer):
     def _writer(self, task: Task, context: StepContext, texts: tuple[str, ...]) -> Writer:
         contract = self._contract(task, context)
         form: AnswerFormat = ContractFormat.of_contracts([contract])
-        said = {APART_FROM: apart_from(self.leave_out, contract.language)}
+        said = {APART_FROM: apart_from(self._not_asked(context), contract.language)}
         said |= prompt_lines(form, 1, context)
         lines = {name: TrustedText(text) for name, text in said.items()}
         name = self._template(task, self.seen(context).form)

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from datakit.artifacts.report import StepReport
+from datakit.core.boxes import UNCLEAR
 from datakit.core.errors import UserError
 from datakit.core.outcome import Reject
 from datakit.core.transform import Artifact, Emitter
@@ -16,6 +17,10 @@ from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine, NotConserved
 from datakit.run.record_frames import RecordFrames
 
+_UNSAID = (
+    "with boxes in kept chats that may be pixels or thousandths of the sides, as the model counts: say it "
+    "(render.chat: `kept_boxes`)"
+)
 _SHOWN = 100
 """Records that the report names of those with numbers that may be places."""
 
@@ -33,7 +38,9 @@ def emit(step: Step, number: int, frames: RecordFrames, folder: Path, engine: En
     began = time.perf_counter()
     left_out: list[Reject] = []
     doubts: list[Reject] = []
-    context = engine.context.for_step(step.transform).changed(left_out=left_out, doubts=doubts)
+    unsaid: list[Reject] = []
+    own = engine.context.for_step(step.transform)
+    context = own.changed(left_out=left_out, doubts=doubts, unsaid_units=unsaid)
     try:
         artifacts = step.transform.write(frames, folder, context)
     finally:
@@ -42,6 +49,9 @@ def emit(step: Step, number: int, frames: RecordFrames, folder: Path, engine: En
         if doubts:
             report.notes["unclear places"] = len(doubts)
             report.notes["first unclear places"] = {doubt.id: doubt.detail for doubt in doubts[:_SHOWN]}
+        if unsaid:
+            shown = {doubt.id: doubt.detail for doubt in unsaid[:_SHOWN]}
+            report.notes[UNCLEAR] = [{"what": _UNSAID, "count": len(unsaid), "shown": shown}]
         report.seconds = round(time.perf_counter() - began, 3)
     if len({reject.id for reject in left_out}) < len(left_out):
         raise NotConserved(

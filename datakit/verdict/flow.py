@@ -11,6 +11,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.checked import CheckReport
 from datakit.artifacts.originals import originals
 from datakit.artifacts.report import StepReport
+from datakit.core.boxes import UNCLEAR
 from datakit.core.reasons import CHOSEN
 from datakit.verdict.seen import SHOWN, Seen, height, records
 
@@ -106,7 +107,9 @@ def not_emitted(build: BuildFolder) -> Seen:
 
 def boxes_unclear(build: BuildFolder) -> Seen | None:
     """Boxes of which the source does not say what their numbers are, or on which pixels they stand."""
-    found = [finding for step in build.report.steps for finding in step.notes.get("unclear boxes", ())]
+    found = list[dict[str, Any]]()
+    for step in build.report.steps:
+        found += [each for each in step.notes.get(UNCLEAR, ()) if each not in found]  # emitters see the same
     if not found:
         return None
     shown = [

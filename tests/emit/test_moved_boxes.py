@@ -264,3 +264,39 @@ def test_general_data_is_looked_at_though_a_step_writes_the_boxes_of_the_others(
     folder = built_of(tmp_path, GENERAL.format(steps="\n".join(steps)), data=rows, own=own)
     reasons = [json.loads(line)["reason"] for line in folder.rejects_file.read_text("utf-8").splitlines()]
     assert reasons == ["boxes_moved"] * left_out
+
+
+@pytest.mark.parametrize(
+    ("model", "kept", "said", "reason"),
+    [
+        ("Qwen/Qwen2.5-VL-7B-Instruct", "pixels", '"unit": "normalized"', "boxes_unreadable"),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", "pixels", '"bbox_type": "norm_1000"', "boxes_unreadable"),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", "pixels", '"unit": "px"', None),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", "thousandths", '"unit": "px"', "boxes_unreadable"),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", "thousandths", '"normalized": true', None),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", "", '"unit": "normalized"', "boxes_moved"),
+        ("Qwen/Qwen3-VL-8B-Instruct", "", '"unit": "pixels"', "box_outside"),
+        ("Qwen/Qwen3-VL-8B-Instruct", "", '"unit": "normalized"', None),
+    ],
+)
+def test_what_an_answer_says_of_its_numbers_is_heeded(
+    model: str, kept: str, said: str, reason: str | None, tmp_path: Path
+) -> None:
+    answer = f'{{"items": [{{"bbox_2d": [108, 234, 540, 468]}}], {said}}}'
+    folder = built(tmp_path, answer=answer, kept=kept, model=model, emit="llamafactory: {images: link}")
+    lines = [json.loads(line) for line in folder.rejects_file.read_text("utf-8").splitlines()]
+    assert [line["reason"] for line in lines if line["id"] == "large"] == [reason] * (reason is not None)
+
+
+def test_what_is_unclear_of_boxes_in_general_data_is_told(tmp_path: Path) -> None:
+    boxes = [{"box": [1, 2, 30, 40], "text": "去结算"}]
+    rows = [{"id": "a", "image": "large.png", "boxes": boxes, "messages": chat(None, "看不到按钮")}]
+    reader = "read.jsonl: {path: ../data.jsonl, image: image, boxes: boxes}"
+    mix = f"  - mix.general: {{{reader}, share: 0.5}}"
+    own = [{"id": "own", "image": "small.png", "boxes": boxes}]
+    recipe = GENERAL.format(steps=f"{OWN}\n{mix}").replace(
+        "boxes: boxes}", "boxes: boxes, box_units: pixels}", 1
+    )
+    folder = built_of(tmp_path, recipe, data=rows, own=own)
+    found = {finding.kind: finding for finding in folder.report.verdict}
+    assert "data.jsonl:1" in found["boxes_unclear"].words

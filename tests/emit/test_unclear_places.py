@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from datakit.core.box_forms import SeenPictures
+from datakit.core.chat_places import places_in
 from datakit.core.pixels import FAMILIES, TRAINER
 from datakit.verdict import records_of
 from tests.support.kept_chats import (
@@ -160,3 +161,44 @@ def test_a_text_of_two_hundred_boxes_is_written_anew_as_a_whole(tmp_path: Path) 
             for side, seen, size in zip(entry["bbox_2d"], (532, 1120) * 2, SIZE * 2, strict=True)
         ]
         assert back == pytest.approx(four, abs=1.1)
+
+
+QWEN3 = "Qwen/Qwen3-VL-8B-Instruct"
+
+
+@pytest.mark.parametrize(
+    ("model", "kept", "answer", "count"),
+    [
+        (QWEN3, "", "", 2),
+        ("Qwen/Qwen2-VL-7B-Instruct", "", "", 2),
+        (QWEN3, "thousandths", "", 0),
+        (QWEN3, "", '{"bbox_2d": [108, 234, 540, 468], "unit": "norm1000"}', 1),
+        (QWEN3, "", "<|box_start|>(108,234),(540,468)<|box_end|>", 1),
+        ("Qwen/Qwen2.5-VL-7B-Instruct, image_max_pixels: 3000000", "", "", 0),
+    ],
+)
+def test_kept_numbers_that_may_be_pixels_are_told_once_where_the_model_counts_to_a_thousand(
+    model: str, kept: str, answer: str, count: int, tmp_path: Path
+) -> None:
+    sides = [108, 234, 540, 468]
+    linked = "llamafactory: {images: link}"
+    folder = built(tmp_path, sides=sides, answer=answer, kept=kept, emit=linked, model=model)
+    found = {finding.kind: finding for finding in folder.report.verdict}.get("boxes_unclear")
+    assert (found is not None, found.count if found else 0) == (count > 0, count)
+    card = (tmp_path / "data_cards" / "kept.md").read_text("utf-8")
+    assert ("thousandths of the sides, as the model counts" in card) == (count > 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ('{"target": [1200, 340]}', 1),
+        ("{'done': [540, 1234]}", 1),
+        ('{"size": [1080, 340]}', 0),
+        ('{"price_range": [100, 540]}', 0),
+        ('{"steps": [1, 2]}', 0),
+        ('{"years": [2019, 2024]}', 0),
+    ],
+)
+def test_two_numbers_under_a_key_that_nobody_knows_may_be_a_point(text: str, count: int) -> None:
+    assert len(places_in(text)) == count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datakit.guard._quotations import Misquotes, misquotes
+from datakit.guard._quotations import Misquotes, Read, misquotes
 
 OCR = "退款详情\n退款成功\n退款金额 ¥128.50\n不支持退货\n确认付款\n2条未读\nOrder number 12\nTrack parcel"
 HONEST = """
@@ -49,23 +49,23 @@ def _sentences(text: str) -> list[str]:
 
 @pytest.mark.parametrize("text", _sentences(HONEST))
 def test_an_honest_absence_is_no_misquotation(text: str) -> None:
-    assert misquotes(text, OCR, None) == Misquotes([], [])
+    assert misquotes(text, Read(OCR), None) == Misquotes([], [])
 
 
 @pytest.mark.parametrize("text", _sentences(FALSE_ABSENCE))
 def test_what_a_reason_says_is_not_there_and_is_counts_as_misquoted(text: str) -> None:
-    missing, denied = misquotes(text, OCR, None)
+    missing, denied = misquotes(text, Read(OCR), None)
     assert (missing, len(denied)) == ([], 1)
 
 
 @pytest.mark.parametrize("text", _sentences(MISQUOTED))
 def test_a_denial_of_something_else_excuses_no_misquotation(text: str) -> None:
-    missing, denied = misquotes(text, OCR, None)
+    missing, denied = misquotes(text, Read(OCR), None)
     assert (len(missing), denied) == (1, [])
 
 
 def test_a_false_absence_has_words_of_its_own() -> None:
     wrong = {"missing": "{} is missing", "denied": "{} is there"}
-    assert misquotes("没有“退款成功”，写着“等待寄回”。", OCR, None).said(wrong) == (
+    assert misquotes("没有“退款成功”，写着“等待寄回”。", Read(OCR), None).said(wrong) == (
         "“等待寄回” is missing; “退款成功” is there"
     )

@@ -24,7 +24,7 @@ from datakit.core.step_context import StepContext
 from datakit.guard._conclusion import Conclusions
 from datakit.guard._findings import BY_LANGUAGE, Findings
 from datakit.guard._opening import opens_with_label
-from datakit.guard._quotations import unread
+from datakit.guard._quotations import Read, misquotes
 from datakit.guard.reason import Reason
 from datakit.recipe.recipe import Step
 from datakit.render.chat import Chat
@@ -258,7 +258,7 @@ def test_what_a_reason_quotes_must_have_been_read(check: Check, text: str, missi
     ],
 )
 def test_what_an_english_reason_says_can_be_read_needs_no_marks(text: str, missing: list[str]) -> None:
-    assert unread(text, OCR, LABELS) == missing
+    assert misquotes(text, Read(OCR), LABELS).missing == missing
 
 
 def test_quotations_are_looked_up_in_the_record_s_own_text_and_only_where_there_is_one(check: Check) -> None:
@@ -373,6 +373,7 @@ def test_an_english_conclusion_is_found_at_the_beginning_in_whatever_words(name:
 
 
 QUOTED_LATER = """
+    在此写下X四个字，“退款成功”可证|这是退款的页面，因为有“退款成功”|一张退款类的页面：“退款成功”|答案栏填X四个字，见“退款成功”
     此图无非是X：“退款成功”|毫无意外，此为X。“退款成功”|本图讲的是退款，故为X，见“退款成功”|不出所料，这是X，写着“退款成功”
     毫无半点悬念可言，此为X：“退款成功”|话不多说，X，有“退款成功”|实话实说，此乃X。有“退款成功”|除了X别无可能，“退款成功”
     凭借对电商平台的了解，这是X，顶部有“退款成功”|不必细看也知道是X，“退款成功”|无需犹豫，X就是答案，“退款成功”
@@ -384,6 +385,7 @@ QUOTED_LATER = """
     老实说，这种画面除了X没有第二种可能，“退款成功”可证|思来想去，十有八九是X，“退款成功”
 """
 QUOTED_LATER_EVIDENCE_FIRST = """
+    顶部写着“退款成功”，因此是退款的页面|标题是X四个字，有编号，因此属于X|
     顶部写着“退款成功”，因此是X|画面中部是聊天气泡，左右交替排列，属于X。底部还写着“请输入消息”
     金额居中，三段进度条走到末段，故属X，另有“退款成功”|没有寄回地址和物流单号，所以是X，另有“退款成功”
     列有退款金额128元与到账账户，是X，也写着“退款成功”|X通常有“钱款去向”，这里正有“钱款去向”，因此是X

@@ -168,6 +168,15 @@ def test_texts_that_people_wrote_down_are_all_answered_where_nothing_is_left_out
     assert "除外" not in turns(batch)[0]
 
 
+def test_single_signs_that_people_wrote_down_are_answered(picture: str) -> None:
+    written = [{**line("价", 100), "score": None}, line("实付款", 700)]
+    rows = frame({"id": "a", "images": [picture], "ocr": written}).rename({"ocr": "boxes"})
+    worker = Grounding(form="qwen3_vl", tasks=("lines",)).start(context(), rows.lazy())
+    batch = worker(rows)
+    assert labels(batch) == ["价", "实付款"]
+    assert "（手机状态栏除外）" in turns(batch)[0]
+
+
 @pytest.mark.parametrize("task", ["locate", "read"])
 def test_neither_the_status_bar_nor_an_icon_is_asked_about(task: str, picture: str) -> None:
     rows = [{"id": f"r{number}", "images": [picture], "ocr": SCREEN} for number in range(40)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,45 @@ def test_a_place_in_a_resized_picture_comes_back_to_the_original(
     step = 1.5 * UPRIGHT[1] / min(sent.height, 1000)  # a pixel of what was sent, and half a number
     assert entry["box"] == pytest.approx(PATCH, abs=step)
     assert box.sides == pytest.approx(PATCH, abs=step)
+
+
+TURNED = {
+    1: None,
+    3: Image.Transpose.ROTATE_180,
+    6: Image.Transpose.ROTATE_90,
+    8: Image.Transpose.ROTATE_270,
+}
+PLACES = {(1080, 1920): (91.0, 403.0, 517.0, 1204.0), (733, 1301): (17.0, 900.0, 701.0, 1291.0)}
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_exact_answers_about_pictures_that_exif_turns_are_within_a_pixel(
+    family: str, tmp_path: Path, server: Loopback
+) -> None:
+    """Of several pictures in turn, each at its own size: a model that is right to half a number."""
+    folder = made(tmp_path, MODELS[family], "{images: link}")
+    asked: list[tuple[int, int]] = []
+
+    def exact(call: Call) -> Reply:
+        (url,) = asked_images(call)
+        sent = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).size
+        seen = smart_resize(*sent, FAMILIES[family]) if family == "qwen2_5_vl" else (1000, 1000)
+        upright = asked[-1]
+        sides = [round(side / upright[at % 2] * seen[at % 2]) for at, side in enumerate(PLACES[upright])]
+        entries = [{"bbox_2d": sides, "label": "红块"}]
+        text = with_tokens(entries) if family == "qwen2_vl" else json.dumps(entries, ensure_ascii=False)
+        return saying(text)
+
+    server.script = exact
+    with datakit.Classifier.from_build(folder, server.url) as classify:
+        for (upright, place), (orientation, turn) in product(PLACES.items(), TURNED.items()):
+            path = tmp_path / f"{upright[0]}-{orientation}.jpg"
+            stored = Image.new("RGB", upright, "white")
+            stored = stored if turn is None else stored.transpose(turn)
+            stored.getexif()[EXIF_ORIENTATION] = orientation
+            stored.save(path, exif=stored.getexif())
+            asked.append(upright)
+            found = classify(path, ask_name="红块")
+            [entry] = found.boxes or ()
+            assert entry["box"] == pytest.approx(place, abs=1.0)
+            assert classify.boxes(found, path)[0].sides == pytest.approx(place, abs=1.0)

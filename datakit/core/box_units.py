@@ -108,3 +108,10 @@ def _stated(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _plain(value: Any) -> str:
     """A value without case, signs and the name of its class: `BoxMode.XYWH_ABS` is xywhabs."""
     return _NOT_WORD.sub("", str(value).lower().rpartition(".")[2])
+
+
+def stated_scale(item: Mapping[str, Any]) -> str:
+    """What an object says that its numbers are counted in (`pixels`, `shares`, `thousandths`, `percent`); ""
+    where it says nothing that is known."""
+    scales = (_SAYS.get(_plain(value), ("", ""))[1] for _, value in _stated(item))
+    return next(filter(None, scales), "")
