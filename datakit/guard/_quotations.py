@@ -22,9 +22,6 @@ SURE = 0.95
 """Score from which a line is quoted letter by letter. Of true lines of drawn screens 1 in 1,000 is then a
 finding more than at 0.8 everywhere, and of those of five signs and more with another sign for one 6% pass
 where 99% did; of screens at half their size and JPEG quality 35, 2 in 100 more, and 26% pass."""
-_SHORT = 6
-"""Letters and digits up to which a quotation stands letter by letter where nothing says how sure the text is:
-one other letter makes it another place or the opposite."""
 _PART_CHARS = 2
 """Least letters and digits between dots: single characters stand in every text."""
 _EXAMPLES = 3
@@ -55,9 +52,7 @@ class Read(NamedTuple):
         """Whether a quotation stands in it: nearly where OCR may have misread, else but for punctuation."""
         if stands(quote, self.text, STANDS, by_letter=True):
             return True
-        if self.unsure is not None:
-            return stands(quote, self.unsure, STANDS)
-        return sum(map(str.isalnum, quote)) > _SHORT and stands(quote, self.text, STANDS)
+        return stands(quote, self.text if self.unsure is None else self.unsure, STANDS)
 
 
 def misquotes(text: str, read: Read, labels: LabelSet | None) -> Misquotes:

@@ -31,9 +31,9 @@ def test_an_unsure_line_may_have_been_misread(quote: str) -> None:
     assert misquotes(f"写着“{quote}”。", Read(LINES, LINES), None).missing == []
 
 
-@pytest.mark.parametrize(("quote", "missing"), [("交付时间", True), ("请到杭州自提点领取", False)])
-def test_without_scores_short_quotations_are_held_to_the_letter(quote: str, missing: bool) -> None:
-    assert misquotes(f"写着“{quote}”。", Read(LINES), None).missing == [quote] * missing
+@pytest.mark.parametrize("quote", CHANGED[1:])
+def test_without_scores_any_line_may_have_been_misread(quote: str) -> None:
+    assert misquotes(f"写着“{quote}”。", Read(LINES), None).missing == []
 
 
 def test_scores_are_those_of_the_lines_beside_the_text(make_context: Callable[..., StepContext]) -> None:
