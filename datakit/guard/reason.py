@@ -41,17 +41,17 @@ class Reason(Guard):
       four words in English), whatever wording leads to it; where the reason quotes nothing, words that could
       not stand in any reason
     - reason_misquotes: a quotation, in any usual marks, does not stand in the record's OCR text
-      (`quotes_in`), but for punctuation, white space, case and width. Where OCR gives a line a score
-      below 0.95 it may have misread it: there a likeness of 0.8 does, with the same digits and
-      negations (不, 未, 无, not; 七天 and 7天 are one), and with the number of what is counted. Scores are
-      those of the lines (column `ocr` beside `ocr_text`); where there are none, 0.8 does for all. Where
-      one has dots, its parts must have two characters and stand in their order on lines that follow
-      each other. One that is never closed runs to the end of its sentence. What is said to be read
-      without marks (`写着退款失败`, `（退款失败）`, `客服回复：已退款`, `有再次申请按钮`, `reads Refund closed`) counts too, but
-      for what only says of which kind it is (`写着价格和销量`, `返回按钮`); so do amounts (`¥12.50`), times, dates
-      and long numbers. What is denied (`没有“退货地址”字样`) must not stand there, letter by letter. A label's
-      name in quotes that is concluded or told apart is none. Not looked at where records have no such
-      column, nor where it is null
+      (`quotes_in`), but for punctuation, white space, case and width. Where OCR gives a line a score below
+      0.95 it may have misread it: there a likeness of 0.8 does, with the same digits and negations (不, 未,
+      无, not; 七天 and 7天 are one), and with the number of what is counted. Scores are those of the lines
+      (column `ocr` beside `ocr_text`); where there are none, 0.8 does for all. Where one has dots, its parts
+      must have two characters and stand in their order on lines that follow each other. One that is never
+      closed runs to the end of its sentence. What is said to be read without marks (`写着退款失败`,
+      `（退款失败）`, `客服回复：已退款`, `有再次申请按钮`, `reads Refund closed`) counts too, but for what
+      only says of which kind it is (`写着价格和销量`, `返回按钮`); so do amounts (`¥12.50`), times, dates
+      and long numbers. What is denied (`没有“退货地址”字样`) must not stand there, letter by letter. A
+      label's name in quotes that is concluded or told apart is none. Not looked at where records have no
+      such column, nor where it is null
     - reason_repeated: another record has exactly these words
     - reason_too_similar: its similarity to another reason exceeds `max_similarity`
     - reason_opening: more than `max_equal_openings` of a label's reasons begin with the same `opening_chars`
