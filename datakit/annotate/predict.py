@@ -66,7 +66,7 @@ class Predict(TableTransform):
     """
 
     of_one_task: ClassVar[bool] = True
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     example: ClassVar[dict[str, Any] | None] = {}
 
     into: str = Field(default="prediction", pattern=r"^[A-Za-z_]\w*$")

@@ -25,6 +25,8 @@ FOLDS = 10
 _GRAMS = (line_characters, whole_lines, characters)
 PICTURE_SHARE = 0.25
 """Weight of the picture where there is a text too; real screens gained from just that."""
+_LEAST = 1e-6
+"""Share under which no class is taken to be, where opinions are multiplied."""
 REGRESSION_UP_TO = 100_000
 """Records times classes up to which logistic regressions speak too (1,000 records of 100 classes take 20 CPU
 seconds); beyond, least squares and naive Bayes go on alone, whose time hardly grows with the classes."""
@@ -64,10 +66,10 @@ class FittedProxy:
             said.append(self._by_lines(self._spaces[1].weigh(data.texts)))
         rows = _seen(data)
         if self._look is None or data.pictures is None or not len(rows):
-            return self._fused(len(data), said, None, rows)
+            return self._fused(data.texts, said, None, rows)
         space_of_looks, ridge = self._look
         looks = ridge.probabilities(space_of_looks.place(data.pictures[rows]) @ ridge.weights)
-        return self._fused(len(data), said, looks, rows)
+        return self._fused(data.texts, said, looks, rows)
 
     @property
     def points(self) -> Floats | None:
@@ -88,7 +90,7 @@ class FittedProxy:
         if self._look is not None and len(rows):
             ridge = self._look[1]
             looks = ridge.probabilities(ridge.without(np.searchsorted(self._seen, block[rows])))
-        return self._fused(len(block), said, looks, rows)
+        return self._fused(self._data.take(block).texts, said, looks, rows)
 
     def out_of_fold(self) -> Floats:
         """The same by all models, without the record's group: the others than least squares in folds."""
@@ -105,7 +107,7 @@ class FittedProxy:
         if self._spaces:
             values, sharpness = self._lines_left()
             said.append(softmax(sharpness * values))
-        return self._fused(len(self._given), said, self._looks_left(blocks), self._seen)
+        return self._fused(self._data.texts, said, self._looks_left(blocks), self._seen)
 
     def _by_lines(self, counts: Any) -> Floats:
         """What single lines say of other texts."""
@@ -153,13 +155,25 @@ class FittedProxy:
         model = bayes() if kind == "bayes" else regression(self._seed)
         return Learned(model, features[rows], self._given[rows], len(self.classes))
 
-    def _fused(self, count: int, said: list[Floats], looks: Floats | None, rows: Rows) -> Floats:
-        """One opinion: the mean of those of text, and of the picture where `rows` have one."""
-        even = np.full((count, len(self.classes)), 1 / max(len(self.classes), 1))
+    def _fused(self, texts: Sequence[str], said: list[Floats], looks: Floats | None, rows: Rows) -> Floats:
+        """One opinion: the mean of those of text, and of the picture where `rows` have one.
+
+        A record without text is told by its picture: what the models of text say of it is how common each
+        class is among such records, and that counts as the picture's prior.
+        """
+        even = np.full((len(texts), len(self.classes)), 1 / max(len(self.classes), 1))
         text = np.mean(said, axis=0) if said else even
-        if looks is not None:
-            share = PICTURE_SHARE if said else 1.0
-            text[rows] = (1 - share) * text[rows] + share * looks
+        if looks is None:
+            return text
+        if not said:
+            text[rows] = looks
+            return text
+        told = (1 - PICTURE_SHARE) * text[rows] + PICTURE_SHARE * looks
+        silent = np.array([not texts[row].strip() for row in rows.tolist()], dtype=bool)
+        shares = np.bincount(self._given[self._seen], minlength=len(self.classes)) + 1.0
+        weighed = looks * text[rows] / (shares / shares.sum()) + _LEAST
+        told[silent] = (weighed / weighed.sum(axis=1, keepdims=True))[silent]
+        text[rows] = told
         return text
 
 

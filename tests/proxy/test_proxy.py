@@ -48,6 +48,20 @@ def test_pictures_tell_where_texts_do_not() -> None:
     assert np.isfinite(said.probabilities).all()
 
 
+def test_a_picture_without_a_word_is_told_by_its_looks_and_by_who_is_silent() -> None:
+    random = np.random.default_rng(3)
+    labels = ["photo", "other", "orders"] * 40
+    texts = ["" if label != "orders" else f"订单编号 {at}" for at, label in enumerate(labels)]
+    # Orders look like photographs: that they have words is all that tells them apart.
+    places = np.array([[1.0], [-1.0], [1.0]] * 40, dtype=np.float32)
+    pictures = random.normal(size=(120, 8)).astype(np.float32) + 2 * places
+    said = out_of_fold(ProxyData(texts, pictures, [str(at) for at in range(120)]), labels, 7)
+    assert said.best() == labels
+    silent = np.array([not text for text in texts])
+    assert said.probabilities[silent].max(axis=1).mean() > 0.9
+    assert np.allclose(said.probabilities.sum(axis=1), 1)
+
+
 def test_a_group_is_never_on_both_sides() -> None:
     groups = [str(at // 3) for at in range(60)]
     fold = folds(np.arange(60) % 4, groups, 5, 7)
