@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,31 @@ with suppress(ImportError):  # the environments of the trainer and of vLLM have 
         "any machine", deadline=None
     )  # a busy one takes its time: no test is about seconds
     settings.load_profile("any machine")
+
+
+LONG = (
+    "tests/docs/test_blocks.py",
+    "tests/bundling/test_run.py",
+    "tests/test_readme_commands.py",
+    "tests/test_wheel.py",
+    "tests/test_chaos.py",
+    "tests/core/test_image_memory.py",
+)
+"""Files of more than a minute of a core, some of them with few tests."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Has pytest-xdist give out files in the order below, which its own (most tests first) would undo."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, then those of many tests: so that no worker waits long for another at the end."""
+    file_of = {item: item.nodeid.partition("::")[0] for item in items}
+    counts = Counter(file_of.values())
+    rank = {file: (file not in LONG, -count) for file, count in counts.items()}
+    items.sort(key=lambda item: rank[file_of[item]])
 
 
 @pytest.fixture(autouse=True)

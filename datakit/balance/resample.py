@@ -234,11 +234,11 @@ def _draws(more: dict[str, int], sizes: dict[str, int]) -> dict[str, int]:
     Its samplers draw places, so that one more record would exchange a whole class; which records are drawn
     is decided by their ids.
     """
-    from imblearn.utils import check_sampling_strategy
-
     wanted = {code: count for code, count in enumerate(more.values()) if count}
     if not wanted:
         return more
+    from imblearn.utils import check_sampling_strategy  # takes a second, which a plan is spared
+
     # One record more, of no class: imbalanced-learn refuses data of a single class.
     codes = np.append(np.repeat(np.arange(len(sizes)), list(sizes.values())), -1)
     checked = check_sampling_strategy(wanted, codes, "under-sampling")

@@ -56,6 +56,7 @@ MODULES = (
     "datakit.core.contract_words",
     "datakit.core.credentials",
     "datakit.core.disk_faults",
+    "datakit.core.documented",
     "datakit.core.ends_with_parent",
     "datakit.core.errors",
     "datakit.core.evidence",

@@ -24,6 +24,7 @@ from datakit.core import contract_values as values
 from datakit.core.answer import LABEL, Answer, AnswerFormat, TurnFormat
 from datakit.core.contract_changes import Change, changes
 from datakit.core.contract_words import Language, announced, format_lines, heading_of
+from datakit.core.documented import Documented
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.guided import guide
 from datakit.core.labels import LabelSet
@@ -38,12 +39,10 @@ SHORT_CHARS = 30
 """Longest reason of the form `short_reason`."""
 
 
-class AnswerField(BaseModel):
+class AnswerField(Documented):
     """One field of an answer."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[A-Za-z_]\w*$")
     """Name of the field."""

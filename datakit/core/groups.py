@@ -35,6 +35,8 @@ def shared_values(table: pl.DataFrame, columns: Sequence[str]) -> Numbers:
 
 def components(left: Numbers, right: Numbers, nodes: int) -> Numbers:
     """Component number per node of the graph whose edges are `left[i]` - `right[i]`."""
+    if not len(left):  # a plan, which has no records, does not wait for scipy
+        return np.arange(nodes, dtype=np.int64)
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from datakit.core.credentials import credentials_of_address, is_credential_field
+from datakit.core.documented import Documented
 from datakit.core.errors import did_you_mean
 from datakit.core.image_memory import picture_mb
 from datakit.core.providers import AUTO, provider_names
@@ -31,12 +32,10 @@ _SCHEME = re.compile(r"(?:bearer|basic|token)\s|sk-\w", re.I)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
-class Settings(BaseModel):
+class Settings(Documented):
     """Base of the sections: frozen, strict, no unknown names."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
     def filled(cls, values: Any) -> Any:

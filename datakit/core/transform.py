@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from datakit.core.documented import Documented
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.final_records import Artifact as Artifact
 from datakit.core.final_records import FinalRecords as FinalRecords
@@ -67,12 +68,10 @@ EVERY = ("*",)
 """`optional` of an emitter that writes whatever columns there are."""
 
 
-class Transform(BaseModel, ABC):
+class Transform(Documented, ABC):
     """Frozen parameters; unknown names and wrong types are errors."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     version: ClassVar[int] = 1
     """Raised when the same parameters and input give another output."""

@@ -11,7 +11,6 @@ from typing import Annotated, Any, ClassVar, cast
 
 import polars as pl
 from pydantic import (
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -64,8 +63,6 @@ class General(TableTransform):
     the trainer would take for its own (`<image>`, `<|im_end|>`) are escaped in their texts.
     """
 
-    model_config = ConfigDict(json_schema_extra=_show_reader_by_name)
-
     source: Annotated[Reader, WithJsonSchema({"type": "object"})] = Field(exclude=True)
     """The reader with its parameters, under its own name: read.alpaca, read.llamafactory or another one that
     gives dialogues."""
@@ -101,6 +98,12 @@ class General(TableTransform):
         others: dict[str, Any] = handler(self)
         parameters = self.source.model_dump(mode="json", by_alias=True, exclude_unset=True)
         return {self.source.name(): parameters, **others}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        schema = super().__get_pydantic_json_schema__(core_schema, handler)
+        _show_reader_by_name(handler.resolve_ref_schema(schema))
+        return schema
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("id", "messages", "images")

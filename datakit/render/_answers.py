@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from datakit.core.answer import AnswerFormat, TurnFormat
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.contract import FORMS, AnswerContract, AnswerField
 from datakit.core.contract_words import LANGUAGES, Language
+from datakit.core.documented import Documented
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.label_blocks import BlockForm
 from datakit.core.language import CharBounds, char_bound
@@ -28,12 +29,10 @@ asked for."""
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
-class AnswerForm(BaseModel):
+class AnswerForm(Documented):
     """A form of the answer: a named one, or its fields."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     form: str | None = None
     """A named form, or a name for `fields`."""

@@ -8,6 +8,7 @@ import pickle
 from pydantic import ValidationError
 
 from datakit.core import plain_yaml
+from datakit.core.documented import field_texts
 from datakit.core.parameters import validated
 from datakit.testing._bench import Bench
 from datakit.testing._expect import expect
@@ -22,7 +23,8 @@ def is_documented(bench: Bench) -> None:
         f"{kind.__name__} needs a docstring whose first line says what comes out, as a sentence that ends "
         f"with a full stop; it is {first!r}",
     )
-    bare = [field for field, info in kind.model_fields.items() if not info.description]
+    texts = field_texts(kind)
+    bare = [field for field in kind.model_fields if not texts.get(field)]
     expect(not bare, f"parameters without a docstring under the field: {', '.join(bare)}")
     expect(kind.version >= 1, f"`version` starts from 1, not {kind.version}")
 

@@ -1,5 +1,6 @@
 """balance.resample: counts per class, even spread, train only, every left-out record accounted for."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -287,3 +288,14 @@ def test_no_text_that_stands_already_is_trained_three_times(
     label_only = Chat(prompt="ecom/classify_v1.j2", answer="answer/label_only.j2")
     table = step.apply(frame.lazy(), make_context(steps=(Reason(), step, label_only)))
     assert rows_per_class(table.frame.collect()) == {"a": 6, "b": 6}
+
+
+def test_a_look_at_the_columns_does_not_wait_for_the_package_that_checks_draws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "imblearn.utils", None)
+    frame, _, _ = resample(records({}), strategy="sqrt")
+    assert frame.height == 0
+    assert frame.schema["repeat"] == pl.UInt32
+    with pytest.raises(ImportError):
+        resample(records({"a": 400, "b": 99}), strategy="sqrt")

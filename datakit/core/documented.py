@@ -1,0 +1,59 @@
+"""Models whose fields are described by the docstrings under them, read when a JSON schema is asked for.
+
+pydantic's own `use_attribute_docstrings` parses the source of each class when the class is made: a sixth of
+the start of a command, and only a schema and a reference page need the texts.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import textwrap
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class Documented(BaseModel):
+    """Base of models whose JSON schema has the docstring under a field as its description."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = handler(core_schema)
+        texts = field_texts(cls)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, field in cls.model_fields.items():
+            part = properties.get(field.alias or name)
+            if part is not None and name in texts:
+                part.setdefault("description", texts[name])
+        return schema
+
+
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
+    """Field -> its description: as stated, or else the docstring under it, of this class or of a base."""
+    texts: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, BaseModel):
+            texts |= _docstrings(base)
+    stated = {name: field.description for name, field in model.model_fields.items() if field.description}
+    return {name: text for name, text in {**texts, **stated}.items() if name in model.model_fields}
+
+
+def _docstrings(kind: type) -> dict[str, str]:
+    """Attribute -> the text under it; none where there is no source to read."""
+    try:
+        source = inspect.getsource(kind)
+    except (OSError, TypeError):
+        return {}
+    body = ast.parse(textwrap.dedent(source)).body[0]
+    lines = body.body if isinstance(body, ast.ClassDef) else []
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in itertools.pairwise(lines)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
