@@ -100,7 +100,7 @@ class Measured:
         self._count("other_language", row, bool(_HAN.search(own)) != bool(_HAN.search(spoken)))
 
     def _absence(self, row: Row, label: Label, reason: str, is_evidence: bool) -> None:
-        """Whether the words around the quotations say what another label's pictures have and this one has not."""
+        """Whether the words around the quotations name what another label has and this picture has not."""
         self._texts[reason].append(row["id"])
         spoken = "|".join(_spoken(reason)).replace(label.name, "")
         text = row.get("ocr_text") or ""

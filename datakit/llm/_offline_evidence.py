@@ -11,7 +11,16 @@ from datakit.core.keywords import asserts, refuted
 from datakit.core.labels import Label
 from datakit.core.language import Language
 from datakit.llm._offline_facts import Facts
-from datakit.llm._offline_pieces import QUOTE_MARKS, SURE, Piece, bounded, is_known_text, is_whole, may_be_joined, trimmed
+from datakit.llm._offline_pieces import (
+    QUOTE_MARKS,
+    SURE,
+    Piece,
+    bounded,
+    is_known_text,
+    is_whole,
+    may_be_joined,
+    trimmed,
+)
 
 _HAN = re.compile(r"[㐀-鿿]")
 _QUOTE_CHARS = {"zh": 22, "en": 60}

@@ -113,7 +113,7 @@ def _parts_it(text: str, line: str) -> bool:
 
 
 def is_known_text(text: str, known: Iterable[str]) -> bool:
-    """Whether it is one of the texts that are known, and Chinese of so many signs that it begins few others."""
+    """Whether it is a text that is known, and Chinese of so many signs that it begins few others."""
     return len(text) >= _KNOWN_SIGNS and _FULL.match(text) is not None and text in known
 
 
@@ -184,7 +184,7 @@ def _continues(upper: Piece, lower: Piece, shape: float) -> bool:
     height = max(heights)
     gap = lower.y - upper.y - (upper.height + lower.height) / 2
     aligned = min(abs(upper.left - lower.left), abs(upper.x - lower.x)) * shape < 0.6 * height
-    alike = min(heights) > 0.75 * height
+    alike = min(heights) > 0.7 * height
     full = upper.width > lower.width - height / shape
     return upper.y < lower.y and aligned and alike and full and -height / 2 < gap < _GAP * height
 
@@ -200,9 +200,7 @@ def _is_beside(one: Piece, other: Piece, shape: float) -> bool:
 def _is_wider(piece: Piece, shape: float, most: float) -> bool:
     """Whether a line is wider than its signs are, each at most so many times as wide as the line is high: the
     engine has joined texts that stand apart in a row."""
-    return (
-        _FULL.search(piece.text) is not None and piece.width * shape > most * _signs(piece) * piece.height
-    )
+    return _FULL.search(piece.text) is not None and piece.width * shape > most * _signs(piece) * piece.height
 
 
 def _signs(piece: Piece) -> float:

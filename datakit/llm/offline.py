@@ -183,7 +183,8 @@ def _look(row: Row, facts: Facts, words: Words, rng: random.Random) -> list[str]
     if facts.pictures > 1:
         said.append(words.several.format(facts.pictures))
     said.append(rng.choice(words.shapes).format(**_form(facts, words)))
-    said = rng.sample(said, min(len(said), rng.choice((0, 1, 1))))
+    fewest = not any(light.lopsided)
+    said = rng.sample(said, min(len(said), fewest + rng.choice((0, 1, 1))))
     sides = _sides(light, words, rng)
     said = [*said, *rng.sample(sides, len(sides))]
     # The form is a sentence of its own in English, and leads where it is said.
