@@ -96,7 +96,9 @@ class Measured:
         self._count("denied", row, bool(named) and not is_evidence)
         self._count("conclusion_first", row, opens_with_label(reason, label))
         own = "".join([label.name, label.description])
-        spoken = reason.replace(label.name, "")
+        spoken = "|".join(_spoken(reason)).replace(label.name, "")
+        for word in (word for other in self._labels.labels for word in (other.name, *other.keywords)):
+            spoken = spoken.replace(word, "")
         self._count("other_language", row, bool(_HAN.search(own)) != bool(_HAN.search(spoken)))
 
     def _absence(self, row: Row, label: Label, reason: str, is_evidence: bool) -> None:
