@@ -100,7 +100,7 @@ def is_whole(piece: Piece) -> bool:
 
 def may_be_joined(piece: Piece, known: Iterable[str]) -> bool:
     """Whether a line may be two texts of a row that the engine has joined: it is as wide as such are, or a
-    known text of Chinese stands at its one end and a longer piece beside it."""
+    known text of Chinese stands at its one end and a longer one beside it."""
     line = trimmed(piece.text)
     return piece.is_loose or any(_parts_it(text, line) for text in known)
 
@@ -109,7 +109,7 @@ def _parts_it(text: str, line: str) -> bool:
     if not is_known_text(text, (text,)):
         return False
     beside = line.removesuffix(text) if line.endswith(text) else line.removeprefix(text)
-    return _KNOWN_SIGNS < len(beside) < len(line)
+    return beside != line and len(_FULL.findall(beside)) > _KNOWN_SIGNS  # a count in brackets is no text
 
 
 def is_known_text(text: str, known: Iterable[str]) -> bool:

@@ -493,6 +493,12 @@ def test_a_line_that_ends_in_a_known_text_is_quoted_up_to_where_the_other_begins
     assert [text for text in alone if "你的昵称" in text]
 
 
+def test_a_title_with_a_count_is_one_text_though_a_tab_has_its_name() -> None:
+    lines = [line("购物车(4133)", 60, 80, 230, 118), line("购物车", 500, 1400, 580, 1430), *_OTHERS[1:]]
+    described = [offline.describe(screen_of(lines), random.Random(seed)) for seed in range(30)]
+    assert [text for text in described if FIRST.search(text)]
+
+
 def test_of_two_evidences_the_one_that_may_be_two_texts_is_not_quoted() -> None:
     label = Label("退款页面", keywords=("仅退款", "退款编号"))
     wide = {**line("处理中查看退款编号", 0, 0, 0, 0), "box": [60, 700, 60 + 9 * 30 * 0.915, 730]}
