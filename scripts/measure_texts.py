@@ -14,7 +14,9 @@
   true line, or that end in dots.
 - without_keyword: reasons with quotations in none of which a keyword of the label stands; denied: those in
   which one stands only in a line that denies it (`暂无退款`).
-- with_evidence: share of the reasons in which one does.
+- with_evidence: share of the reasons in which one does; name_an_absence: how many of those also name another
+  label and a keyword of it that nothing on the picture is like; false_absences: those of which one stands
+  there. repeated: reasons that are word for word that of another record.
 - similarity_mean: mean Jaccard similarity of character 3-grams of two reasons of a class; similarity_nearest:
   mean of each reason's to the nearest, which guard.reason puts into `reason_similarity`.
 - conclusion_first: reasons that open with their label. other_language: reasons in Chinese where the label is
@@ -64,6 +66,7 @@ class Measured:
         self.ids: dict[str, list[str]] = defaultdict(list)
         self.records = self.reasons = self.quotations = self.first_lines = 0
         self._by_label: dict[str, list[frozenset[str]]] = defaultdict(list)
+        self._texts: dict[str, list[str]] = defaultdict(list)
 
     def add(self, row: Row) -> None:
         """Counts one record."""
@@ -88,12 +91,31 @@ class Measured:
         named = [(quote, keyword) for quote in quotes for keyword in keywords if holds(quote, keyword)]
         is_evidence = any(_is_asserted(row, quote, keyword) for quote, keyword in named)
         self._count("with_evidence", row, is_evidence)
+        self._absence(row, label, reason, is_evidence)
         self._count("without_keyword", row, bool(quotes) and not named)
         self._count("denied", row, bool(named) and not is_evidence)
         self._count("conclusion_first", row, opens_with_label(reason, label))
         own = "".join([label.name, label.description])
-        spoken = reason.replace(label.name, "")
+        spoken = "|".join(_spoken(reason)).replace(label.name, "")
+        for word in (word for other in self._labels.labels for word in (other.name, *other.keywords)):
+            spoken = spoken.replace(word, "")
         self._count("other_language", row, bool(_HAN.search(own)) != bool(_HAN.search(spoken)))
+
+    def _absence(self, row: Row, label: Label, reason: str, is_evidence: bool) -> None:
+        """Whether the words around the quotations name what another label has and this picture has not."""
+        self._texts[reason].append(row["id"])
+        spoken = "|".join(_spoken(reason)).replace(label.name, "")
+        text = row.get("ocr_text") or ""
+        words = {
+            word
+            for other in self._labels.labels
+            if other.name != label.name and other.name in spoken
+            for word in other.keywords
+            if holds(spoken.replace(other.name, ""), word)
+        }
+        missing = {word for word in words if not holds(text, word)}
+        self._count("name_an_absence", row, is_evidence and bool(missing))
+        self._count("false_absences", row, bool(words) and not missing)
 
     def _first_line(self, row: Row, description: str) -> None:
         claims = _FIRST.findall(description)
@@ -141,12 +163,17 @@ class Measured:
             for own in sets
         ]
         counts = ("false_first_lines", "not_in_ocr", "unlike_ocr", "cut", "without_keyword", "denied")
+        repeats = [ids for ids in self._texts.values() if len(ids) > 1]
+        self.ids["repeated"] = [own for ids in repeats for own in ids[1:]]
         return {
             "records": self.records,
             "reasons": self.reasons,
             "quotations": self.quotations,
             "first_lines": self.first_lines,
             **{name: len(self.ids[name]) for name in (*counts, "conclusion_first", "other_language")},
+            **{name: len(self.ids[name]) for name in ("false_absences", "repeated")},
+            "reasons_with_evidence": len(self.ids["with_evidence"]),
+            "name_an_absence": len(self.ids["name_an_absence"]),
             "with_evidence": round(len(self.ids["with_evidence"]) / max(self.reasons, 1), 4),
             "similarity_mean": round(fmean(pairs), 4) if pairs else 0.0,
             "similarity_nearest": round(fmean(nearest), 4) if nearest else 0.0,
@@ -178,6 +205,13 @@ def _is_asserted(row: Row, quote: str, keyword: str) -> bool:
 
 def _quotes(text: str) -> list[str]:
     return [quotation.text for quotation in quotations(text)]
+
+
+def _spoken(text: str) -> list[str]:
+    """What of a text stands outside its quotations."""
+    quotes = quotations(text)
+    ends = [0, *(at for quote in quotes for at in (quote.start, quote.end)), len(text)]
+    return [text[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True)]
 
 
 def truth_of(path: Path | None) -> dict[str, Row]:

@@ -52,6 +52,8 @@ def test_offline_texts_keep_to_their_targets_on_the_example() -> None:
     assert {name: found[name] for name in (*faults, "conclusion_first", "other_language")} == dict.fromkeys(
         (*faults, "conclusion_first", "other_language"), 0
     )
+    assert (found["false_absences"], found["repeated"]) == (0, 0)
+    assert found["name_an_absence"] >= 0.97 * found["reasons_with_evidence"] > 40
     assert found["with_evidence"] >= 0.7
     assert found["similarity_mean"] <= 0.35
     assert found["similarity_nearest"] <= 0.35
@@ -123,6 +125,20 @@ def test_denied_keywords_and_pieces_of_lines_are_counted(quote: str, faults: set
     row = {**screen_of(lines), "label": "退款页面", "description": None, "reason": reason}
     found = measure_texts.measured([row], LABELS, {}).table()
     assert {name for name in ("denied", "cut", "unlike_ocr", "not_in_ocr") if found[name]} == faults
+
+
+def test_absences_that_are_none_and_repeated_reasons_are_counted() -> None:
+    row = {
+        **screen_of([line("仅退款", 60, 300, 300, 334), line("退货地址", 60, 500, 240, 534)]),
+        "label": "退款页面",
+    }
+    said = "写着“仅退款”，没有{}字样，不像退货页面，因此属于退款页面。"
+    found = [
+        table([{**row, "id": name, "description": None, "reason": said.format(word)} for name in names])
+        for word, names in (("寄回方式", "ab"), ("退货地址", "a"))
+    ]
+    names = ("reasons_with_evidence", "name_an_absence", "false_absences", "repeated")
+    assert [tuple(counts[name] for name in names) for counts in found] == [(2, 2, 0, 1), (1, 0, 1, 0)]
 
 
 def test_a_folder_that_is_no_build_is_told_as_such(tmp_path: Path) -> None:

@@ -296,6 +296,7 @@ class _Describer(author.TextGenerator):
                 row,
                 context.rng("annotate.describe", row["id"], *drawn),
                 offline.language(context, step.into, step.template),
+                offline.known_words(context.labels),
             ),
         )
 

@@ -55,6 +55,14 @@ EN = Words(
         "the wording {word} is missing, which sets it apart from {other}",
         "no line mentions {word}, so little speaks for {other}",
         "without any {word} it does not look like {other}",
+        "unlike {other} it has no {word}",
+        "the words {word} stand nowhere, and so {other} is less likely",
+    ),
+    set_apart=(
+        "it is hardly {other}, as nothing says {word}",
+        "what sets it apart from {other} is that no line mentions {word}",
+        "{other} is less likely, since there is no {word}",
+        "it was not put down as {other}, for the wording {word} is missing",
     ),
     concluded=(
         "so the class is {label}",
@@ -138,6 +146,11 @@ EN = Words(
     shapes=("A {form} picture", "The picture is {form}"),
     form_begins=("A ", "The picture is "),
     tones={"dark": "the whole is rather dark", "light": "the whole is rather bright"},
+    lopsided={
+        "left": "{} its left half is brighter than its right",
+        "right": "{} its right half is brighter than its left",
+    },
+    even=("its left and right halves are about equally bright", "neither side is plainly brighter"),
     down="from top to bottom it is mostly {}",
     few_lines="its text reads {}",
     some_lines="text was read on it, {} in all",

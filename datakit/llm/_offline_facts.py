@@ -7,13 +7,14 @@ from collections import Counter
 from colorsys import rgb_to_hsv
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 
 from PIL import Image
 
 from datakit.core.image import load_rgb
 from datakit.core.status_bar import bar_row, without_status_bar
 from datakit.core.transform import Row
-from datakit.llm._offline_pieces import SURE, Piece, first_of, first_row, with_places, without_places
+from datakit.llm._offline_pieces import SURE, Piece, first_of, first_row, trimmed, with_places, without_places
 
 _CLOCK = re.compile(r"^\D{0,3}([01]?\d|2[0-3])[:：][0-5]\d\D{0,12}$")
 _PRICE = re.compile(r"[^\d¥￥]{0,8}?([¥￥]\s*\d[\d,]{0,8}(?:\.\d{1,2})?|\d{1,9}(?:\.\d{1,2})?元)")
@@ -43,6 +44,8 @@ _COLOURED = 40
 """Difference of the channels from which a colour is sure."""
 _GREYISH = 14
 """Difference up to which there is none, but for what compression adds."""
+_PLAIN = 12
+"""Difference of brightness (of 255) from which everybody sees one side lighter than the other."""
 _LARGE = 0.15
 """Share of the picture from which a colour is named."""
 UPPER, LOWER = 1 / 3, 2 / 3
@@ -77,6 +80,11 @@ class Facts:
         """Lines with a letter, a character or a digit, from top to bottom."""
         legible = (piece for piece in self.pieces if any(map(str.isalnum, piece.text)))
         return sorted(legible, key=lambda piece: piece.y)
+
+    @property
+    def texts(self) -> list[str]:
+        """What the lines say, without icons; of two signs or more."""
+        return [text for piece in self.pieces if len(text := trimmed(piece.text)) > 1]
 
     @property
     def count(self) -> int:
@@ -160,6 +168,8 @@ class Light:
     """Whether there is no colour anywhere."""
     mean: float
     """Mean brightness (0 to 255)."""
+    lopsided: tuple[str, ...] = ("", "", "")
+    """Which half of the upper, middle and lower third is plainly brighter: left, right or neither ("")."""
 
     @property
     def tone(self) -> str:
@@ -177,7 +187,19 @@ def light_of(path: str) -> Light:
         _colours(image.crop((0, top, image.width, low)))[0][:1] for top, low in pairwise(edges) if low > top
     ]
     thirds = tuple(colour for band in bands for colour in band)
-    return Light(colours, thirds if len(thirds) == 3 else (), is_grey, sum(values) / len(values))
+    lopsided = tuple(_brighter_half(image.crop((0, top, image.width, low))) for top, low in pairwise(edges))
+    thirds = thirds if len(thirds) == 3 else ()
+    return Light(colours, thirds, is_grey, sum(values) / len(values), lopsided)
+
+
+def _brighter_half(band: Image.Image) -> str:
+    """left or right; "" where nobody sees a difference, or the band is too small to have halves."""
+    middle = band.width // 2
+    if not middle or not band.height:
+        return ""
+    halves = (band.crop((0, 0, middle, band.height)), band.crop((band.width - middle, 0, *band.size)))
+    left, right = (fmean(half.convert("L").tobytes()) for half in halves)
+    return "" if abs(left - right) < _PLAIN else "left" if left > right else "right"
 
 
 def _colours(image: Image.Image) -> tuple[tuple[str, ...], bool]:

@@ -9,6 +9,7 @@ from typing import Any
 
 SURE = 0.9
 """Score of a line that is quoted: of lines that the engines are less sure of, one in three is wrong."""
+QUOTE_MARKS = re.compile(r"[“”\"「」『』]")
 _ICONS = " <>‹›〈〉《》«»＜＞□■○●◯◎◇△▽☆★▲▼▾√×✕·•|丨-–—_=~…,，、:：;；.。^"
 _BOX = re.compile(
     r"^[口日回田囗凸] +"
@@ -44,8 +45,12 @@ _FULL = re.compile(r"[\u3000-\u9fff\uff00-\uff60]")
 _NARROW, _WIDEST = 0.55, 0.93
 """Width of a Latin letter or a digit in that of a Chinese sign, and of such a sign in heights of its line,
 with the space that engines leave around a line: of 2,132 lines of one text 95% are narrower."""
+_CLOSE = 0.9
+"""The same width, from which a narrow gap may stand within: 3 of 100 lines that are one text are wider."""
 _DOUBLE = 0.5
 """Width of a sign in heights of its box, below which the box holds two lines."""
+_KNOWN_SIGNS = 3
+"""Signs of a text that is known as one; a shorter one begins many others."""
 _BESIDE = 0.5
 """Lines' heights between two pieces of one text in one row."""
 
@@ -66,6 +71,8 @@ class Piece:
     cut by the picture's edge."""
     is_at_edge: bool = False
     """Whether the picture's edge touches it."""
+    is_loose: bool = False
+    """Whether it is so wide that the engine may have joined two texts, one close to the other."""
     above: str = ""
     """The line of the same text above or left of it, if it is such a part."""
     below: str = ""
@@ -89,6 +96,25 @@ def is_whole(piece: Piece) -> bool:
     is_cut = _ENDS_CUT.search(piece.text.strip()) is not None
     text = trimmed(piece.text)
     return not (piece.is_part or is_cut or _CUT.search(text) or _JOINED.search(text))
+
+
+def may_be_joined(piece: Piece, known: Iterable[str]) -> bool:
+    """Whether a line may be two texts of a row that the engine has joined: it is as wide as such are, or a
+    known text of Chinese stands at its one end and a longer one beside it."""
+    line = trimmed(piece.text)
+    return piece.is_loose or any(_parts_it(text, line) for text in known)
+
+
+def _parts_it(text: str, line: str) -> bool:
+    if not is_known_text(text, (text,)):
+        return False
+    beside = line.removesuffix(text) if line.endswith(text) else line.removeprefix(text)
+    return beside != line and len(_FULL.findall(beside)) > _KNOWN_SIGNS  # a count in brackets is no text
+
+
+def is_known_text(text: str, known: Iterable[str]) -> bool:
+    """Whether it is a text that is known, and Chinese of so many signs that it begins few others."""
+    return len(text) >= _KNOWN_SIGNS and _FULL.match(text) is not None and text in known
 
 
 def bounded(piece: Piece) -> list[str]:
@@ -121,10 +147,12 @@ def with_places(lines: Sequence[dict[str, Any]], width: int, height: int) -> lis
     out = []
     for at, piece in enumerate(pieces):
         is_part = at in above or at in below or _lines_of(piece, shape) > 1
-        is_part = is_part or _is_wide(piece, shape) or _is_cut_by_edge(piece, pieces, shape)
+        is_part = is_part or _is_wider(piece, shape, _WIDEST) or _is_cut_by_edge(piece, pieces, shape)
+        is_loose = _is_wider(piece, shape, _CLOSE)
         beside = [pieces[ends[at]].text if at in ends else "" for ends in (above, below)]
         at_edge = _is_cut_by_edge(piece, (), shape, _AT_EDGE)
         out.append(replace(piece, is_part=is_part, is_at_edge=at_edge, above=beside[0], below=beside[1]))
+        out[-1] = replace(out[-1], is_loose=is_loose)
     return out
 
 
@@ -156,7 +184,7 @@ def _continues(upper: Piece, lower: Piece, shape: float) -> bool:
     height = max(heights)
     gap = lower.y - upper.y - (upper.height + lower.height) / 2
     aligned = min(abs(upper.left - lower.left), abs(upper.x - lower.x)) * shape < 0.6 * height
-    alike = min(heights) > 0.75 * height
+    alike = min(heights) > 0.7 * height
     full = upper.width > lower.width - height / shape
     return upper.y < lower.y and aligned and alike and full and -height / 2 < gap < _GAP * height
 
@@ -169,11 +197,10 @@ def _is_beside(one: Piece, other: Piece, shape: float) -> bool:
     return abs(left.y - right.y) < 0.3 * height and -height < gap < _BESIDE * height
 
 
-def _is_wide(piece: Piece, shape: float) -> bool:
-    """Whether a line is wider than its signs are: the engine has joined texts that stand apart in a row."""
-    return (
-        _FULL.search(piece.text) is not None and piece.width * shape > _WIDEST * _signs(piece) * piece.height
-    )
+def _is_wider(piece: Piece, shape: float, most: float) -> bool:
+    """Whether a line is wider than its signs are, each at most so many times as wide as the line is high: the
+    engine has joined texts that stand apart in a row."""
+    return _FULL.search(piece.text) is not None and piece.width * shape > most * _signs(piece) * piece.height
 
 
 def _signs(piece: Piece) -> float:

@@ -33,6 +33,8 @@ class Words:
     """A quotation behind the conclusion."""
     absent: Phrases
     """What a neighbour's pictures say and this one does not. Not in quotes: it stands nowhere."""
+    set_apart: Phrases
+    """The same behind the conclusion."""
     concluded: Phrases
     undecided: Phrases
     """Some text was read, and none of it decides."""
@@ -76,6 +78,10 @@ class Words:
     """How those begin."""
     tones: dict[str, str]
     """Dark and light; of others nothing is said."""
+    lopsided: dict[str, str]
+    """Which side of some parts is brighter: left or right."""
+    even: Phrases
+    """No part's sides differ."""
     down: str
     """The colours of the upper, middle and lower third."""
     few_lines: str

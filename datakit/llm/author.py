@@ -86,8 +86,10 @@ def key_fields(
     images = [context.files.sha256(path) for path in row["images"] or []]
     read = {name: row.get(name) for name in offline.READS}
     known = (label, *offline.neighbours(label, context.labels)) if label else ()
-    label_facts = [[entry.name, *entry.aliases, "", *entry.keywords] for entry in known]
-    return {"id": row["id"], "images": images, "label": label_facts, "language": language, **read}
+    confused = [entry.name for entry in known if label and entry.name in label.confusable_with]
+    facts = [confused, *([entry.name, *entry.aliases, "", *entry.keywords] for entry in known)]
+    words = offline.known_words(context.labels)
+    return {"id": row["id"], "images": images, "label": facts, "words": words, "language": language, **read}
 
 
 def asked_fields(row: Row, context: StepContext, ask: Callable[[], Request]) -> Row:

@@ -1,8 +1,8 @@
 """The offline writer: composes sentences from the lines of text that OCR read, and from nothing else.
 
 No model is involved and none is claimed. A reason cites a line in which one of its label's keywords stands,
-and how often it does or a keyword of the nearest neighbour that stands nowhere; where no keyword was read it
-says that no text decides. The texts are varied by the recipe's seed and the record's id, and the
+and a keyword of the nearest neighbour that stands nowhere; where no keyword was read it says that no text
+decides. The texts are varied by the recipe's seed and the record's id, and the
 same record always gets the same text. Good for a first look at a recipe; a model sees more.
 """
 
@@ -14,22 +14,24 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from datakit.core.keywords import asserts, holds, refuted
+from datakit.core.keywords import asserts, refuted
 from datakit.core.labels import Label, LabelSet
 from datakit.core.language import Language
+from datakit.core.likeness import grams, jaccard
 from datakit.core.record import OFFLINE_WRITER
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Row
-from datakit.llm._offline_absence import is_missing, is_plain, nearness
+from datakit.llm._offline_absence import absence
 from datakit.llm._offline_chinese import ZH
 from datakit.llm._offline_english import EN
+from datakit.llm._offline_evidence import Evidence, chosen, evidence_of, times, wanted
 from datakit.llm._offline_facts import LOWER, UPPER, Facts, Light, facts_of, light_of
-from datakit.llm._offline_pieces import SURE, Piece, bounded, is_whole, trimmed
+from datakit.llm._offline_pieces import QUOTE_MARKS, SURE, Piece, is_whole, may_be_joined, trimmed
 from datakit.llm._offline_words import Phrases, Words
 
 NAME = OFFLINE_WRITER
 """Stands where a model's name would stand."""
-VERSION = 7
+VERSION = 8
 """Raised when the same record gets another text."""
 READS = ("ocr", "ocr_text", "width", "height")
 """Columns that the texts are composed from, as far as the records have them."""
@@ -37,15 +39,15 @@ READS = ("ocr", "ocr_text", "width", "height")
 _IN: dict[Language, Words] = {"zh": ZH, "en": EN}
 _HAN = re.compile(r"[㐀-鿿]")
 _LETTER = re.compile(r"[^\W\d_]")
-_QUOTE_MARKS = re.compile(r"[“”\"「」『』]")
-_QUOTE_CHARS = {"zh": 22, "en": 60}
 _LISTED_CHARS = {"zh": 14, "en": 32}
 _ONE_LINE_CHARS = 60
 _TOP = 0.15
 """Share of the height above which a line stands at the top."""
+_FEW = 4
+"""Lines that are enough to describe a picture by."""
 _TRIES = 40
-_LONG = 4
-"""Chinese signs of a keyword that is no piece of other words."""
+_NEAREST = 3
+"""Labels that are told apart besides those which the label file names as confusable."""
 
 
 def language(context: StepContext, column: str = "", *templates: str) -> Language:
@@ -59,26 +61,35 @@ def language(context: StepContext, column: str = "", *templates: str) -> Languag
     return context.language(column, *templates)
 
 
+def known_words(labels: LabelSet | None) -> tuple[str, ...]:
+    """Words at which one text of a row may end and another begin: the keywords of all labels."""
+    return tuple(word for label in labels.labels for word in label.keywords) if labels else ()
+
+
 def neighbours(label: Label, labels: LabelSet | None) -> tuple[Label, ...]:
-    """The labels that it is confused with."""
-    return tuple(other for other in labels.labels if other.name in label.confusable_with) if labels else ()
+    """The labels that it is confused with, then those whose names, descriptions and keywords are likest."""
+    if labels is None:
+        return ()
+    confused = [other for other in labels.labels if other.name in label.confusable_with]
+    own = grams(_said(label))
+    others = [other for other in labels.labels if other.name != label.name and other not in confused]
+    likest = sorted(others, key=lambda other: -jaccard(own, grams(_said(other))))
+    return (*confused, *likest[:_NEAREST])
 
 
-class Evidence(NamedTuple):
-    """A text that stands on the picture and holds a keyword."""
-
-    quote: str
-    keyword: str
-    piece: Piece
+def _said(label: Label) -> str:
+    return "\n".join((label.name, label.description, *label.keywords))
 
 
-def describe(row: Row, rng: random.Random, language: Language = "zh") -> str:
-    """Form, layout and legible words. The label is never looked at."""
+def describe(row: Row, rng: random.Random, language: Language = "zh", known: Sequence[str] = ()) -> str:
+    """Form, layout and legible words. The record's label is never looked at; `known` are words of any."""
     facts, words = facts_of(row), _IN[language]
+    light = light_of(row["images"][0])
     if len(facts.words) < 2:
-        sentences = _plain_sentences(facts, light_of(row["images"][0]), words, rng)
+        sentences = _plain_sentences(facts, light, words, rng)
     else:
-        sentences = _layout_sentences(facts, light_of(row["images"][0]).colours, words, language, rng)
+        quoted = _quoted(facts, [*known, *facts.texts], _LISTED_CHARS[language])
+        sentences = _layout_sentences(facts, quoted, light.colours, words, rng)
     return _fit(sentences, words)
 
 
@@ -87,7 +98,8 @@ def reason(
 ) -> str:
     """Evidence read from the picture, what tells it from a neighbour, the label; or that no text decides."""
     facts, words = facts_of(row), _IN[language]
-    evidence = _evidence(facts, label, language)
+    known = [word for entry in (label, *others) for word in entry.keywords]
+    evidence = evidence_of(facts, label, language, known)
     texts = (
         _reasoned(facts, evidence, label, others, words, rng)
         if evidence
@@ -112,21 +124,22 @@ def _reasoned(
     words: Words,
     rng: random.Random,
 ) -> Iterator[str]:
-    absence = _absence(facts, others)
-    often = [entry for entry in evidence if _times(facts, entry) > 1]
-    shapes = ["cited"] * 2
-    shapes += ["absent"] * 2 if absence else []
-    shapes += ["also", "also"] if len(evidence) > 1 else []
+    missed = absence(facts.text, label, others, rng)
+    often = [entry for entry in evidence if times(facts, entry) > 1]
+    shapes = ["cited", "cited", "last", "last"] if missed else ["cited"]
+    shapes += ["also"] * (1 if missed else 2) if len(evidence) > 1 else []
     shapes += ["repeated", "repeated"] if often else []
     while True:
-        shape, chosen = rng.choice(shapes), _chosen(evidence, rng)
-        also = chosen.pop() if shape == "also" and len(chosen) > 1 else None
-        parts = [_cited(facts, chosen, words, rng)]
-        if absence and shape == "absent":
-            parts.append(_missed(*absence, words, rng))
+        shape, shown = rng.choice(shapes), chosen(evidence, rng)
+        also = shown.pop() if shape == "also" and len(shown) > 1 else None
+        parts = [_cited(facts, shown, words, rng)]
         if shape == "repeated":
             parts = [_repeated(facts, rng.choice(often), words, rng)]
+        if missed and shape != "last":
+            parts.append(_missed(*missed, words.absent, rng))
         parts.append(rng.choice(words.concluded).format(label=label.name))
+        if missed and shape == "last":
+            parts.append(_missed(*missed, words.set_apart, rng))
         if also is not None:
             parts.append(rng.choice(words.also).format(first=words.quote.format(also.quote)))
         yield _sentence(parts, words)
@@ -151,16 +164,16 @@ def _unreasoned(row: Row, facts: Facts, label: Label, words: Words, rng: random.
 
 def _causes(facts: Facts, label: Label, words: Words) -> tuple[Phrases, Phrases]:
     """Why no text is cited, and where to look then, in several wordings."""
-    wanted = [keyword for keyword in _wanted(label) if not refuted(facts.text, keyword)]
-    if any(asserts(facts.text, keyword) for keyword in wanted):
-        of_line = [piece for piece in facts.lines if any(asserts(piece.text, word) for word in wanted)]
+    words_of = [keyword for keyword in wanted(label) if not refuted(facts.text, keyword)]
+    if any(asserts(facts.text, keyword) for keyword in words_of):
+        of_line = [piece for piece in facts.lines if any(asserts(piece.text, word) for word in words_of)]
         unsure = of_line and all(piece.score < SURE for piece in of_line)
         return (words.doubtful if unsure else words.loose), words.look
     return (words.undecided if facts.count else words.no_text), words.beyond
 
 
 def _look(row: Row, facts: Facts, words: Words, rng: random.Random) -> list[str]:
-    """One or two things that are seen without reading: form, brightness, colours."""
+    """What is seen without reading: which side is brighter, and form, tone or colours."""
     light = light_of(row["images"][0])
     said = [words.tones[light.tone]] if light.tone in words.tones else []
     if light.colours:
@@ -170,59 +183,23 @@ def _look(row: Row, facts: Facts, words: Words, rng: random.Random) -> list[str]
     if facts.pictures > 1:
         said.append(words.several.format(facts.pictures))
     said.append(rng.choice(words.shapes).format(**_form(facts, words)))
-    said = rng.sample(said, min(len(said), rng.choice((1, 2, 2))))
+    fewest = not any(light.lopsided)
+    said = rng.sample(said, min(len(said), fewest + rng.choice((0, 1, 1))))
+    sides = _sides(light, words, rng)
+    said = [*said, *rng.sample(sides, len(sides))]
     # The form is a sentence of its own in English, and leads where it is said.
     return sorted(said, key=lambda text: not text.startswith(words.form_begins))
 
 
-def _evidence(facts: Facts, label: Label, language: Language) -> list[Evidence]:
-    """Texts of the picture that hold a keyword of the label, its names where it has no keywords, and do not
-    deny it; each keyword once, where it stands shortest."""
-    by_keyword: dict[str, Evidence] = {}
-    for piece in facts.lines:
-        if piece.score < SURE:
-            continue
-        for keyword in _wanted(label):
-            if refuted(facts.text, keyword):
-                continue
-            quote = _quotable_part(piece, keyword, _QUOTE_CHARS[language])
-            before = by_keyword.get(keyword)
-            if quote and (before is None or len(quote) < len(before.quote)):
-                by_keyword[keyword] = Evidence(quote, keyword, piece)
-    by_quote = {entry.quote: entry for entry in by_keyword.values()}
-    return sorted(by_quote.values(), key=lambda entry: (entry.piece.y, entry.piece.x))
-
-
-def _wanted(label: Label) -> tuple[str, ...]:
-    return label.keywords or (label.name, *label.aliases)
-
-
-def _quotable_part(piece: Piece, keyword: str, most: int) -> str | None:
-    """The whole line that says so, else a whole phrase of it; never a cut text."""
-    if not asserts(piece.text, keyword):
-        return None
-    whole = [trimmed(piece.text)] if is_whole(piece) or _is_filled(piece, keyword) else []
-    fitting = (
-        text
-        for text in (*whole, *bounded(piece))
-        if len(text) <= most and asserts(text, keyword) and not _QUOTE_MARKS.search(text)
-    )
-    return next(fitting, None)
-
-
-def _is_filled(piece: Piece, keyword: str) -> bool:
-    """Whether a keyword that is no piece of other words is all that a line says, and no line of the same text
-    denies it: the rows of a form stand as close as those of a paragraph."""
-    is_long = len(_HAN.findall(keyword)) >= _LONG or keyword[0] in "已未"
-    is_all = trimmed(piece.text) == keyword and not piece.is_at_edge
-    around = f"{piece.above} {piece.text} {piece.below}".strip()
-    return is_long and is_all and asserts(around, keyword)
-
-
-def _chosen(evidence: list[Evidence], rng: random.Random) -> list[Evidence]:
-    """One to three of them, in their order on the picture."""
-    count = min(len(evidence), rng.choice((1, 1, 2, 2, 2, 3)))
-    return sorted(rng.sample(evidence, count), key=lambda entry: (entry.piece.y, entry.piece.x))
+def _sides(light: Light, words: Words, rng: random.Random) -> list[str]:
+    """Which half of which part is brighter; that neither is."""
+    parts = dict(zip(words.places[1:4], light.lopsided, strict=True))
+    said = []
+    for side, form in words.lopsided.items():
+        places = [place for place, brighter in parts.items() if brighter == side]
+        if places:
+            said.append(form.format(words.both.join(places)))
+    return said or [rng.choice(words.even)]
 
 
 def _cited(facts: Facts, shown: list[Evidence], words: Words, rng: random.Random) -> str:
@@ -239,47 +216,42 @@ def _cited(facts: Facts, shown: list[Evidence], words: Words, rng: random.Random
     return rng.choice(words.three).format(**names)
 
 
-def _times(facts: Facts, entry: Evidence) -> int:
-    """How many lines are the quotation, and nothing else."""
-    return sum(trimmed(piece.text) == entry.quote for piece in facts.lines)
-
-
 def _repeated(facts: Facts, entry: Evidence, words: Words, rng: random.Random) -> str:
-    first, times = words.quote.format(entry.quote), _times(facts, entry)
-    return rng.choice(words.repeated).format(first=first, times=times)
+    first, often = words.quote.format(entry.quote), times(facts, entry)
+    return rng.choice(words.repeated).format(first=first, times=often)
 
 
-def _absence(facts: Facts, others: Sequence[Label]) -> tuple[Label, list[str]] | None:
-    """The neighbour that the texts of the picture are most like, although none of its keywords stands there,
-    with its keywords that nothing is like. None where no neighbour comes near: what is missing then is
-    missing from most pictures, and tells nothing."""
-    near_by = {other.name: nearness(facts.text, other) for other in others}
-    near = [other for other in others if near_by[other.name] > 0]
-    if not near:
-        return None
-    nearest = max(near, key=lambda other: near_by[other.name])
-    if any(holds(facts.text, word) for word in nearest.keywords):
-        return None
-    missing = [word for word in nearest.keywords if is_plain(word) and is_missing(word, facts.text)]
-    return (nearest, missing) if missing else None
+def _missed(other: Label, missing: list[str], forms: Phrases, rng: random.Random) -> str:
+    return rng.choice(forms).format(word=rng.choice(missing), other=other.name)
 
 
-def _missed(other: Label, missing: list[str], words: Words, rng: random.Random) -> str:
-    return rng.choice(words.absent).format(word=rng.choice(missing), other=other.name)
+class _Quoted(NamedTuple):
+    """The lines that a description may quote, and the picture's first, if that is sure and may be quoted."""
+
+    first: Piece | None
+    lines: list[Piece]
+
+
+def _quoted(facts: Facts, known: Sequence[str], most: int) -> _Quoted:
+    """Lines that can be quoted whole; those that may be two texts only where few others are left."""
+    legible = [piece for piece in facts.words if _is_legible(piece, most)]
+    single = [piece for piece in legible if not may_be_joined(piece, known)]
+    first = facts.first_line
+    if first and (not _is_legible(first, 2 * most) or may_be_joined(first, known)):
+        first = None
+    return _Quoted(first, single if len(single) >= _FEW else legible)
 
 
 def _layout_sentences(
-    facts: Facts, colours: tuple[str, ...], words: Words, language: Language, rng: random.Random
+    facts: Facts, quoted: _Quoted, colours: tuple[str, ...], words: Words, rng: random.Random
 ) -> list[str]:
-    most = _LISTED_CHARS[language]
-    legible = [piece for piece in facts.words if _is_legible(piece, most)]
     parts = [rng.choice(words.openings).format(**_form(facts, words))]
-    first = facts.first_line
-    if first is not None and _is_legible(first, 2 * most):
+    first = quoted.first
+    if first is not None:
         is_top = facts.has_places and first.y < _TOP
         forms = (*words.first_line, *words.top) if is_top else words.first_line
         parts.append(rng.choice(forms).format(words.quote.format(trimmed(first.text))))
-    by_text = {trimmed(piece.text): piece for piece in reversed(legible) if piece != first}
+    by_text = {trimmed(piece.text): piece for piece in reversed(quoted.lines) if piece != first}
     rest = list(reversed(by_text.values()))
     if facts.has_places:
         bands = ((words.upper, 0.0, UPPER), (words.middle, UPPER, LOWER), (words.bottom, LOWER, 1.01))
@@ -307,7 +279,7 @@ def _is_legible(piece: Piece, most: int) -> bool:
     """Whether a line can be quoted whole."""
     text = trimmed(piece.text)
     fits = 0 < len(text) <= most and is_whole(piece)
-    return fits and piece.score >= SURE and not _QUOTE_MARKS.search(text)
+    return fits and piece.score >= SURE and not QUOTE_MARKS.search(text)
 
 
 def _extras(facts: Facts, words: Words) -> list[str]:
@@ -329,6 +301,7 @@ def _plain_sentences(facts: Facts, light: Light, words: Words, rng: random.Rando
         body.append(words.colours.format(_colour_names(light.colours, words)))
     elif light.is_grey:
         body.append(rng.choice(words.grey))
+    body += _sides(light, words, rng)
     if facts.was_read and not facts.count:
         body.append(words.no_lines)
     if facts.pictures > 1:

@@ -429,8 +429,8 @@ def test_a_colour_is_named_where_much_of_the_picture_surely_has_it(
     assert ("灰阶" in said) == any("灰阶" in name for name in named), said
 
 
-def test_only_a_neighbour_that_the_texts_come_near_is_told_apart_by_what_is_missing() -> None:
-    label = Label("网络异常页面", keywords=("网络异常",))
+def test_the_neighbour_that_the_texts_come_near_is_told_apart_by_what_is_missing() -> None:
+    label = Label("网络异常页面", keywords=("网络异常",), confusable_with=("实物", "加载页面"))
     near, far = (
         Label("加载页面", keywords=("网络加载", "加载中")),
         Label("实物", keywords=("检验员", "合格证")),
@@ -438,9 +438,73 @@ def test_only_a_neighbour_that_the_texts_come_near_is_told_apart_by_what_is_miss
     row = phone("网络异常", "请检查网络后重试", "刷新", "返回首页")
     texts = [offline.reason(row, label, random.Random(seed), (far, near)) for seed in range(60)]
     assert not [text for text in texts if "检验员" in text or "合格证" in text]
-    assert [text for text in texts if "加载页面" in text]
+    assert all("加载页面" in text for text in texts)
     alone = [offline.reason(row, label, random.Random(seed), (far,)) for seed in range(60)]
-    assert not [text for text in alone if "实物" in text]
+    assert all("实物" in text and ("检验员" in text or "合格证" in text) for text in alone)
+
+
+def test_a_neighbour_whose_keyword_stands_there_makes_way_for_the_next() -> None:
+    label = Label("网络异常页面", keywords=("网络异常",), confusable_with=("加载页面",))
+    stands, next_one = Label("加载页面", keywords=("刷新", "加载中")), Label("实物", keywords=("合格证",))
+    row = phone("网络异常", "请检查网络后重试", "刷新", "返回首页")
+    for seed in range(30):
+        text = offline.reason(row, label, random.Random(seed), (stands, next_one))
+        assert "加载页面" not in text
+        assert "实物" in text
+        assert "合格证" not in offline.reason(
+            phone("网络异常", "合格正"), label, random.Random(seed), (next_one,)
+        )
+
+
+def test_neighbours_are_those_of_the_label_file_and_then_the_likest() -> None:
+    labels = LabelSet(
+        (
+            Label("退款页面", "仅退款的申请和进度", keywords=("仅退款",), confusable_with=("订单页面",)),
+            Label("订单页面", "一笔订单", keywords=("实付款",)),
+            Label("表情", "一张笑脸", keywords=("早上好",)),
+            Label("退货页面", "退货退款的申请和进度", keywords=("退货退款",)),
+        )
+    )
+    found = [other.name for other in offline.neighbours(labels.labels[0], labels)]
+    assert found == ["订单页面", "退货页面", "表情"]
+    assert offline.neighbours(labels.labels[0], None) == ()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_reason_with_evidence_on_the_example_names_an_absence(seed: int) -> None:
+    for row, text in texts("reason", seed):
+        if "“" in text:
+            own = text.replace(row["label"], "")
+            assert any(other.name in own for other in LABELS.labels if other.name != row["label"]), text
+
+
+def test_a_line_that_ends_in_a_known_text_is_quoted_up_to_where_the_other_begins() -> None:
+    label, other = Label("账户页面", keywords=("可用余额",)), Label("支付页面", keywords=("账户余额",))
+    lines = [line("账户余额可用余额", 60, 600, 400, 630), *_OTHERS]
+    for seed in range(20):
+        text = offline.reason(screen_of(lines), label, random.Random(seed), (other,))
+        assert _QUOTE.findall(text) == ["可用余额"]
+    many = [line(f"第{at}段文字", 60, 120 + 80 * n, 200, 150 + 80 * n) for n, at in enumerate("甲乙丙丁")]
+    joined = line("匿名评价你的昵称将以匿名显示", 60, 600, 460, 630)
+    row, known = screen_of([*many, joined, *_OTHERS]), ("匿名评价",)
+    described = [offline.describe(row, random.Random(seed), "zh", known) for seed in range(60)]
+    assert not [text for text in described if "你的昵称" in text]
+    alone = [offline.describe(row, random.Random(seed)) for seed in range(60)]
+    assert [text for text in alone if "你的昵称" in text]
+
+
+def test_a_title_with_a_count_is_one_text_though_a_tab_has_its_name() -> None:
+    lines = [line("购物车(4133)", 60, 80, 230, 118), line("购物车", 500, 1400, 580, 1430), *_OTHERS[1:]]
+    described = [offline.describe(screen_of(lines), random.Random(seed)) for seed in range(30)]
+    assert [text for text in described if FIRST.search(text)]
+
+
+def test_of_two_evidences_the_one_that_may_be_two_texts_is_not_quoted() -> None:
+    label = Label("退款页面", keywords=("仅退款", "退款编号"))
+    wide = {**line("处理中查看退款编号", 0, 0, 0, 0), "box": [60, 700, 60 + 9 * 30 * 0.915, 730]}
+    lines = [line("仅退款", 60, 600, 200, 630), wide, *_OTHERS]
+    assert quoted_of(lines, label) == {"仅退款"}
+    assert quoted_of(lines[1:], label) == {"处理中查看退款编号"}
 
 
 @pytest.mark.parametrize("keyword", ["退货单", "退货编号", "退货地址栏", "退货物流单号"])
@@ -454,6 +518,21 @@ def test_a_keyword_that_may_stand_there_with_one_sign_misread_is_not_called_miss
         texts = [offline.reason(row, label, random.Random(seed), (other,)) for seed in range(20)]
         assert not [text for text in texts if keyword in text]
         assert [text for text in texts if "申请退货" in text]
+
+
+def test_which_side_of_a_picture_without_text_is_brighter_is_said_where_it_is_plain(tmp_path: Path) -> None:
+    picture = Image.new("L", (200, 300), 90)
+    ImageDraw.Draw(picture).rectangle((0, 200, 99, 300), fill=160)
+    row = {"id": "a", "images": [str(tmp_path / "a.png")], "width": 200, "height": 300}
+    for is_plain in (True, False):
+        (picture if is_plain else picture.crop((0, 0, 200, 150))).save(tmp_path / "a.png")
+        for seed in range(30):
+            text = offline.reason(row, Label("胸腔积液"), random.Random(seed))
+            assert ("下部左侧比右侧亮" in text) == is_plain
+            assert ("明暗" in text) == (not is_plain)
+            assert "右侧比左侧亮" not in text
+    said = offline.reason(row, Label("flu"), random.Random(1), language="en")
+    assert "bright" in said
 
 
 def test_reasons_have_several_shapes() -> None:
