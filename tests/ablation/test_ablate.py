@@ -220,6 +220,15 @@ def test_run_trains_asks_and_compares_and_a_second_one_passes_all_over(
     assert "all 2 trainings are done" in ablation.output
 
 
+def test_builds_of_an_ablation_are_trained_without_a_signature(
+    ablation: Ablation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ablation.folds.edit("train: {", "run: {require_signoff: true}\ntrain: {")
+    counted(ablation, monkeypatch)
+    assert ablation.run() == 0, ablation.output
+    assert ablation.trainings() == 2
+
+
 def test_parts_share_the_trainings_out_and_join_compares_them(
     ablation: Ablation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
