@@ -17,7 +17,7 @@ from datakit.core import blocks
 from datakit.core.chat_columns import chat_columns
 from datakit.core.compared import compared
 from datakit.core.errors import UserError
-from datakit.core.judged import canonical, judged
+from datakit.core.judged import canonical, canonical_probabilities, judged
 from datakit.core.labels import LabelSet
 from datakit.core.near_texts import SAME_TEXT
 from datakit.core.outcome import Table
@@ -114,9 +114,7 @@ class Suspects(TableTransform):
         # Sorted by id, so that nothing below can depend on the order of the records.
         there = frame.collect_schema()
         rows = frame.select(name for name in self.reads(context) if name in there).sort("id").collect()
-        rows = rows.drop_nulls("label")
-        spelt = [canonical(label, context.labels) for label in rows["label"]]
-        rows = rows.with_columns(label=pl.Series(spelt, dtype=pl.String()))
+        rows = self._spelt(rows.drop_nulls("label"), context.labels)
         if "set" in rows.columns:
             rows = rows.filter(pl.col("set").fill_null("") != GENERAL)
         if SOURCE in rows.columns:
@@ -137,6 +135,14 @@ class Suspects(TableTransform):
         found = _with_records(suspects, hearing, table, context)
         notes = {**_notes(suspects, hearing, table), **notes}
         return Table(_joined(frame, facts, self.outputs(context)), notes=notes, suspects=found)
+
+    def _spelt(self, rows: pl.DataFrame, labels: LabelSet | None) -> pl.DataFrame:
+        """The records with what names a label in the label file's spelling: another one is no doubt."""
+        names = [name for name in ("label", "noise_label", f"{self.reason}{BETTER}") if name in rows.columns]
+        return rows.with_columns(
+            pl.Series(name, [canonical(label, labels) for label in rows[name]], dtype=pl.String())
+            for name in names
+        )
 
     def _hear(
         self, rows: pl.DataFrame, table: pl.DataFrame, hearing: voices.Hearing, context: StepContext
@@ -310,7 +316,8 @@ class _Reading:
                 if one.label is not None and canonical(one.label, self.labels) != label:
                     self.relabelled.append(one.id)
                 predicted = canonical(one.predicted, self.labels) or one.predicted
-                found.append(guess(one.id, label, predicted, one.probabilities, one.confidence))
+                probabilities = canonical_probabilities(one.probabilities, self.labels)
+                found.append(guess(one.id, label, predicted, probabilities, one.confidence))
         self.missing = len(labels.keys() - seen)
         return found
 
