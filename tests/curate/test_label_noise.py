@@ -69,7 +69,9 @@ def test_another_spelling_of_a_label_is_that_class(tmp_path: Path) -> None:
     rows = screens()
     rows[3]["label"] = "支付页面"
     expected, _ = run(rows, tmp_path)
-    spelt = [{**row, "label": f"{row['label']}(旧)" if at % 2 else row["label"]} for at, row in enumerate(rows)]
+    spelt = [
+        {**row, "label": f"{row['label']}(旧)" if at % 2 else row["label"]} for at, row in enumerate(rows)
+    ]
     table = LabelNoise().apply(frame(spelt).lazy(), context(tmp_path, labels))
     out = table.frame.collect()
     assert out.select("id", *NOISE_COLUMNS).equals(expected.select("id", *NOISE_COLUMNS))

@@ -203,7 +203,10 @@ def test_a_prediction_that_is_none_is_no_class_of_the_account(context: StepConte
     rows += [record(100, None, "a"), record(101, None, "z"), record(102, None, "b", 1.7)]
     rows += [record(103, None, None), record(104, None, "")]
     _, lost, notes = kept(rows, context, threshold=0.1)
-    assert {name: counts[:3] for name, counts in notes["classes"].items()} == {"a": [20, 1, 1], "b": [20, 0, 0]}
+    assert {name: counts[:3] for name, counts in notes["classes"].items()} == {
+        "a": [20, 1, 1],
+        "b": [20, 0, 0],
+    }
     assert notes["left"] == {"pseudo_unknown": 4}
     assert "predicted of no record: b" in notes["warnings"][0]
     assert len(lost) == 4
@@ -213,7 +216,9 @@ def test_a_prediction_that_is_none_is_no_class_of_the_account(context: StepConte
 def test_another_spelling_of_a_prediction_is_that_label() -> None:
     labels = LabelSet((Label("a", aliases=("a2",)), Label("b")))
     context = StepContext(base=Path(), project=Path(), labels=labels)
-    rows = [record(number, ("a", "a2", "b")[number % 3], ("a2", "Ａ", "b")[number % 3]) for number in range(60)]
+    rows = [
+        record(number, ("a", "a2", "b")[number % 3], ("a2", "Ａ", "b")[number % 3]) for number in range(60)
+    ]
     rows += [record(100, None, "a2", other="A", true="Ａ2")]
     out, _, notes = kept(rows, context, threshold=0.5, agree="other", truth="true", rest="keep")
     assert notes["classes"].keys() == {"a", "b"}

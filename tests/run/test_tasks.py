@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import Prediction
+from datakit.artifacts.predictions import write as write_predictions
 from datakit.artifacts.tasks import of_task
 from datakit.cards.write import make_card
 from datakit.cli.review import overrides_file, unread
@@ -226,6 +228,36 @@ def test_each_task_has_its_own_suspects_and_the_verdict_counts_each_by_itself(tm
     assert titles.count("Doubted labels of topics") == 1
     chosen_records, _ = chosen(own_topics, Choice(findings=("label_doubted",)))
     assert set(chosen_records["id"]) == {one.id for one in own_topics.suspects}
+
+
+@pytest.mark.fault(
+    "a file of predictions that several tasks read has ids of no task",
+    "told once, by the last of them; ids of another task are none",
+    kind="inputs changed",
+)
+@pytest.mark.parametrize("strays", [[], ["ghost", "nobody"]])
+def test_tasks_that_share_a_file_of_predictions_each_meet_their_own(
+    tmp_path: Path, strays: list[str]
+) -> None:
+    step = "        - guard.label: {}\n        - curate.suspects: {predictions: ../kfold.jsonl}\n"
+    path = project(tmp_path, RECIPE.replace("        - guard.label: {}\n", step))
+    rows = [*topics(), *moods()]
+    told = [
+        Prediction(id=str(row["id"]), label=str(row["label"]), predicted="其他", confidence=0.9)
+        for row in rows
+    ]
+    told += [Prediction(id=id_, label="其他", predicted="其他") for id_ in strays]
+    write_predictions(tmp_path / "kfold.jsonl", told)
+    made = build(path, card=False)
+    steps = [one for one in made.report.steps if one.name == "curate.suspects"]
+    assert [step.notes["predictions"] for step in steps] == [{}, {"unknown_ids": 2} if strays else {}]
+    warned = [words for step in steps for words in step.notes["warnings"] if "no record has" in words]
+    assert [words.partition(": ")[2] for words in warned] == (
+        ["2 predictions are of ids that no record has: ghost, nobody"] if strays else []
+    )
+    found = BuildFolder(made.folder).suspects
+    assert found is not None
+    assert {one.id for one in found} == {str(row["id"]) for row in rows if row["label"] != "其他"}
 
 
 @pytest.mark.parametrize(
