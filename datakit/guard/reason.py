@@ -71,6 +71,7 @@ class Reason(Guard):
     """
 
     version: ClassVar[int] = 5
+    of_one_task: ClassVar[bool] = True
     compares: ClassVar[bool] = True
 
     column: str = "reason"
