@@ -85,6 +85,20 @@ def test_a_change_that_trains_the_same_rows_in_the_same_way_is_left_out(ablation
     assert [job.change.words for job in ablation.jobs] == ["", "train.learning_rate = 1e-3"]
 
 
+@pytest.mark.fault(
+    "two changes of an ablation are one, spelled in two ways", "trained and counted once, told", kind="bounds"
+)
+def test_two_changes_that_train_in_the_same_way_are_one_comparison(ablation: Ablation) -> None:
+    assert ablation.go("--set", "train.learning_rate=1e-3,0.001,2e-3", "--set", RATE) == 0
+    assert "0.001 trains the same rows in the same way as train.learning_rate = 1e-3" in ablation.output
+    assert [job.change.words for job in ablation.jobs] == [
+        "",
+        "train.learning_rate = 1e-3",
+        "train.learning_rate = 2e-3",
+    ]
+    assert "held-out records and 2 comparisons" in ablation.output
+
+
 def test_later_changes_join_those_that_stand_there(ablation: Ablation) -> None:
     ablation.go("--set", RATE)
     ablation.go("--set", "train.learning_rate=2e-3", "--seeds", "2")
