@@ -202,6 +202,18 @@ def test_trainings_without_answers_are_named_and_the_others_compared(ablation: A
     assert f"Not answered yet: {last.path.name}" in ablation.output
 
 
+@pytest.mark.fault("a training's file of answers is empty or cut", "refused with its path", kind="answers")
+@pytest.mark.parametrize("text", ["", '{"id": "s0'])
+def test_a_damaged_file_of_answers_is_named(ablation: Ablation, text: str) -> None:
+    ablation.go("--set", RATE)
+    ablation.answer(lambda job, at: True)
+    (path,) = ablation.folder.path.glob(f"{ablation.jobs[-1].path.name}-runs/*/predictions*")
+    path.write_text(text)
+    assert ablation.go("--join") == 2
+    assert str(path) in ablation.output
+    assert not (ablation.project / "data_cards").exists()
+
+
 @pytest.mark.fault("a change holds out other records than the base", "not compared, named", kind="answers")
 def test_a_change_that_holds_out_other_records_is_compared_with_nothing(ablation: Ablation) -> None:
     large(ablation)
