@@ -17,6 +17,7 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from pydantic import BaseModel
 
+import datakit
 from datakit.core.credentials import masked
 from datakit.core.errors import DatakitError, UserError
 
@@ -75,13 +76,20 @@ def _python(_: Path) -> Iterator[Check]:
 
 
 def _packages(_: Path) -> Iterator[Check]:
+    if not _is_installed():
+        message = (
+            f"datakit {datakit.__version__} runs from its source, not installed: nothing says what it needs"
+        )
+        remedy = "Install it to have its packages checked: pip install -e FOLDER"
+        yield Check(name="packages", state="warn", message=message, remedy=remedy)
+        return
     wrong = [fault for line in _requirements(None) if (fault := _fault(line))]
     if wrong:
         remedy = "Install again: pip install --upgrade datakit"
         yield Check(name="packages", state="fail", message="; ".join(wrong), remedy=remedy)
     else:
         count = len(_requirements(None))
-        message = f"datakit {metadata.version('datakit')}, all {count} packages that it needs"
+        message = f"datakit {datakit.__version__}, all {count} packages that it needs"
         yield Check(name="packages", state="ok", message=message)
 
 
@@ -99,13 +107,22 @@ def _extras(_: Path) -> Iterator[Check]:
         yield Check(name=f"extra {extra}", state=state, message=message, remedy=remedy)
 
 
+def _is_installed() -> bool:
+    """Whether datakit is here as a package, with what it requires."""
+    try:
+        metadata.distribution("datakit")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def _requirements(extra: str | None) -> list[Requirement]:
-    """The requirements of datakit itself, or of one extra, that hold on this machine."""
+    """The requirements of datakit itself, or of one extra, that hold on this machine; none from source."""
 
     def holds(requirement: Requirement, extra: str) -> bool:
         return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
-    match = map(Requirement, metadata.requires("datakit") or [])
+    match = map(Requirement, (metadata.requires("datakit") or []) if _is_installed() else [])
     if extra is None:
         return [requirement for requirement in match if holds(requirement, "")]
     return [requirement for requirement in match if holds(requirement, extra) and not holds(requirement, "")]

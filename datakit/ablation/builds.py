@@ -151,15 +151,20 @@ def make(
 def _without_idle(
     folder: AblationFolder, record: AblationRecord, say: Callable[[str], None]
 ) -> AblationRecord:
-    """Without the changes that train the same rows in the same way as the base: there is nothing to see.
+    """Without the changes that train the same rows in the same way as the base, or as an earlier change.
 
     Raises UserError where no other is left.
     """
     base, *others = [job for job in folder.jobs(record) if job.seed == 1]
-    same = _trained(folder.build(base))
-    idle = [job.change for job in others if _trained(folder.build(job)) == same]
-    for change in idle:
-        say(f"Note: {change.words} trains the same rows in the same way as the base: left out")
+    seen = [("the base", _trained(folder.build(base)))]
+    idle = []
+    for job in others:
+        own = _trained(folder.build(job))
+        same = next((words for words, earlier in seen if earlier == own), None)
+        seen.append((job.change.words, own))
+        if same is not None:
+            idle.append(job.change)
+            say(f"Note: {job.change.words} trains the same rows in the same way as {same}: left out")
     left = [change for change in record.changes if change not in idle]
     if not left:
         raise UserError(
@@ -171,10 +176,18 @@ def _without_idle(
 
 def _trained(build: BuildFolder) -> dict[str, object]:
     """What decides a training: the rows, and the trainer's keys but for names of files."""
-    own = {key: value for key, value in build.training.items() if key not in _NAMES}
+    own = {key: _number(value) for key, value in build.training.items() if key not in _NAMES}
     paths = [build.path / file.file for file in build.data_files.values()]
     rows = [sha256(read_regular(path)).hexdigest() for path in paths]
     return {**own, "rows": rows}
+
+
+def _number(value: object) -> object:
+    """The number that a text states, as the trainer reads it: YAML takes 1e-3 for a text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def as_they_stand(wanted: Wanted, record: AblationRecord, load: Load) -> Made:

@@ -16,6 +16,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import Ablated, Figure, Score
 from datakit.cards.inputs import inputs_of
 from datakit.core.clock import utc_now
+from datakit.core.errors import UserError
 from datakit.core.record import VAL
 from datakit.core.regular_files import read_regular
 from datakit.evaluation.evaluation import Evaluated, Options
@@ -109,7 +110,10 @@ def _answered(folder: AblationFolder, record: AblationRecord, result: Comparison
         if path is None:
             result.unanswered.append(job.path.name)
             continue
-        (run,) = evaluate(build, [path], Options(split=VAL, resamples=2))
+        try:
+            (run,) = evaluate(build, [path], Options(split=VAL, resamples=2))
+        except UserError as error:
+            raise UserError(error.message, remedy=error.remedy, where=error.where or str(path)) from None
         own.runs.append(run)
         own.files.append(path)
         missing = run.evaluation.trouble.get("missing")

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from datakit.annotate._served import ServedPredictions, columns_of
 from datakit.core.groups import shared_values
+from datakit.core.judged import canonical
 from datakit.core.outcome import Table
 from datakit.core.record import GENERAL, VAL, digest
 from datakit.core.settings import open_address
@@ -152,7 +153,7 @@ class Predict(TableTransform):
             words = "No record has a label to learn from, so nothing is predicted."
             empty = pl.DataFrame(schema={"id": pl.String(), **columns_of(self.into)})
             return empty, {"warnings": [words]} if small.height else {}
-        data, labels = self._data(small, context), small["label"].gather(learnt).to_list()
+        data, labels = self._data(small, context), _spelt(small["label"].gather(learnt), context)
         others = np.setdiff1d(np.arange(small.height), learnt)
         said = _said(data.take(learnt), labels, data.take(others), context.seed)
         by = f"proxy ({len(learnt):,} records, {_content(data.take(learnt), labels)})"
@@ -179,6 +180,11 @@ class Predict(TableTransform):
             looked,
             [str(number) for number in groups],
         )
+
+
+def _spelt(labels: pl.Series, context: StepContext) -> list[str]:
+    """The labels as the label file spells them, so that two spellings are one class."""
+    return [str(canonical(label.strip(), context.labels)) for label in labels]
 
 
 @dataclass(frozen=True)

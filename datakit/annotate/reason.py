@@ -53,6 +53,7 @@ class Reason(Annotator):
     content_filter, image_refused, image_* of a broken file. To be tried again: as in annotate.describe.
     """
 
+    of_one_task: ClassVar[bool] = True
     keyed: ClassVar[tuple[str, ...]] = ("temperature",)
     reading: ClassVar[int] = json_answer.VERSION
     executor: ClassVar[Executor] = "event_loop"

@@ -38,7 +38,8 @@ class Resample(TableTransform):
     Rows are spread evenly: the records of a class are repeated equally often, give or take one, and at most
     `max_repeat` times. Which get one more, or stay, follows from the recipe's seed and their ids: a record
     that is added displaces at most one other. Records without a class, of other parts and of the general set
-    are never touched.
+    are never touched. In a recipe of several tasks it stands in a block that goes on behind curate.split, and
+    `balance.tasks` weighs the tasks against each other.
 
     A text that is trained three times is learned by heart. Where a later step writes texts of the answer
     (annotate.reason), or has other words for each repeat (render.chat with several label blocks), each repeat
@@ -48,6 +49,7 @@ class Resample(TableTransform):
     """
 
     version: ClassVar[int] = 3
+    of_one_task: ClassVar[bool] = True
 
     by: str = "label"
     """Column of the class."""

@@ -9,7 +9,6 @@ import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
+import datakit
 from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.changed_files import changed_files, shown_changes
@@ -162,7 +162,7 @@ def _add_pictures(writer: _Writer, build: BuildFolder, target: str, view: Traine
 def _about(manifest: Manifest) -> bytes:
     about = {
         "name": manifest.name,
-        "datakit": version("datakit"),
+        "datakit": datakit.__version__,
         "content": manifest.content,
         "records": manifest.records,
         "start": "START_HERE.md",

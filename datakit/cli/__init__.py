@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datakit.cli.at_start  # noqa: F401 (for what it does)
+import datakit.cli.at_start
 
 # isort: split
 import gc
@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import click
 
+import datakit
 from datakit.core import interrupts
 from datakit.core.credentials import masked
 from datakit.core.errors import DatakitError, Exit
@@ -90,7 +91,7 @@ Exit codes: 0 fine, 1 a guard or check failed, 2 the recipe or the call is wrong
 
 
 @click.group(cls=LazyCommands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="datakit")
+@click.version_option(datakit.__version__, package_name="datakit")
 def cli() -> None:
     """Data sets for fine-tuning vision-language models: from labelled images to a LLaMA-Factory data set."""
 

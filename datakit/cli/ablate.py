@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from datakit.cli.machine_options import machine_options
+from datakit.cli.machine_options import command_again, machine_of, machine_options, refuse_machine_options
 from datakit.cli.numbers import FiniteNumber
 
 if TYPE_CHECKING:
@@ -67,11 +67,10 @@ def command(
     """
     from datakit.ablation.builds import Wanted, record_of
     from datakit.ablation.changes import Load, asked, checked
-    from datakit.cli import kfold
     from datakit.library import load
 
     part = _check_call(given)
-    machine = kfold._machine({"ignore_memory": False, **given}) if given["runs"] else None
+    machine = machine_of(given) if given["runs"] else None
     way = Load(lambda overrides, drop: load(recipe, overrides, drop=drop))
     changes, notes = asked(drops, sets), list[str]()
     if changes:
@@ -103,16 +102,13 @@ class _Call:
 
 def _check_call(given: dict[str, Any]) -> tuple[int, int]:
     """The part that is wanted, 1 of 1 for all. Raises UsageError for options that do not go together."""
-    from datakit.cli import kfold
-
     ways = [name for name in ("only_plan", "runs", "joins", "only_status") if given[name]]
     if len(ways) > 1:
         raise click.UsageError("--plan, --run, --join and --status are four ways: give one of them")
     if given["again"] and ways and ways != ["runs"]:
         raise click.UsageError("--again makes the builds anew: leave it out, or give it with --run")
-    machine = [name for name in kfold._MACHINE if given[name]]
-    if machine and not given["runs"]:
-        raise click.UsageError(f"--{kfold._MACHINE[machine[0]]} belongs to --run")
+    if not given["runs"]:
+        refuse_machine_options(given)
     if given["part"] is None:
         return 1, 1
     if not given["runs"]:
@@ -180,12 +176,11 @@ def _run(
     """Exit code of the handoffs: that of a failure, 3 where records had no answer, 4 at the budget."""
     from datakit.ablation.builds import part_of
     from datakit.ablation.cost import check_budget, costs
-    from datakit.cli import kfold
     from datakit.core.errors import UserError
     from datakit.kfold.running import run_build
 
     jobs = part_of(list(made.folder.jobs(made.record)), part)
-    line, code = kfold._line(context), 0
+    line, code = command_again(context), 0
     for at, job in enumerate(jobs, 1):
         try:
             check_budget(costs(made.folder, made.record)[0], budget, line)

@@ -155,9 +155,9 @@ def _go(build: Path, given: dict[str, Any], line: str, *, quiet: bool) -> Accoun
     road = HomeRoad(
         build,
         command=line,
-        place=_place(given),
-        serve=_serve(given),
-        wishes=_wishes(given),
+        place=place_of(given),
+        serve=serve_changes_of(given),
+        wishes=wishes_of(given),
         base_url=given["base_url"],
         task=given["task"],
     )
@@ -165,7 +165,7 @@ def _go(build: Path, given: dict[str, Any], line: str, *, quiet: bool) -> Accoun
     return handoff.go(only=only, again=again, start_from=start_from)
 
 
-def _place(given: dict[str, Any]) -> Place:
+def place_of(given: dict[str, Any]) -> Place:
     from datakit.cli import train
     from datakit.training.launch import Place
 
@@ -178,7 +178,7 @@ def _place(given: dict[str, Any]) -> Place:
     return Place(**fields)
 
 
-def _serve(given: dict[str, Any]) -> ServeChanges:
+def serve_changes_of(given: dict[str, Any]) -> ServeChanges:
     from datakit.cli import serve
     from datakit.handoff.from_build import ServeChanges
 
@@ -193,7 +193,7 @@ def _serve(given: dict[str, Any]) -> ServeChanges:
     return ServeChanges(settings, cpu=given["cpu"] or flags["cpu"])
 
 
-def _wishes(given: dict[str, Any]) -> Wishes:
+def wishes_of(given: dict[str, Any]) -> Wishes:
     from datakit.cli import predict, serve
     from datakit.handoff.run_road import Wishes
 

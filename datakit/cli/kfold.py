@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from datakit.cli.machine_options import machine_options
+from datakit.cli.machine_options import command_again, machine_of, machine_options, refuse_machine_options
 
 if TYPE_CHECKING:
     from datakit.kfold.builds import Made, Wanted
@@ -64,13 +64,12 @@ def command(
 
     if sum((runs, joins, only_status)) > 1:
         raise click.UsageError("--run, --join and --status are three ways: give one of them")
-    machine_options = [name for name in _MACHINE if given[name]]
-    if machine_options and not runs:
-        raise click.UsageError(f"--{_MACHINE[machine_options[0]]} belongs to --run")
+    if not runs:
+        refuse_machine_options(given)
     wanted = Wanted(recipe, k, given["overrides"], given["limit"], given["again"])
     if only_status:
         return _status(wanted)
-    machine = _machine(given) if runs else None
+    machine = machine_of(given) if runs else None
 
     def say(text: str) -> None:
         click.echo(text, err=as_json)
@@ -78,26 +77,12 @@ def command(
     made = _made(wanted, say, quiet=quiet or as_json, keep=joins)
     codes = [0]
     if machine is not None:
-        codes.append(_run(made, wanted, machine, _line(context), say))
+        codes.append(_run(made, wanted, machine, command_again(context), say))
     join = _joined(made, wanted.k) if joins or (machine is not None and max(codes) in (0, 3)) else None
     if join is not None:
         codes.append(0 if join.is_whole else 3)
     _tell(made, wanted, join, as_json=as_json)
     return next((code for code in codes if code not in (0, 3)), max(codes))
-
-
-_MACHINE = {
-    "cpu": "cpu",
-    "gpus": "gpus",
-    "port": "port",
-    "python": "python",
-    "program": "vllm",
-    "ignore_memory": "ignore-memory",
-    "train_flags": "train-flags",
-    "serve_flags": "serve-flags",
-    "predict_flags": "predict-flags",
-}
-"""Name of what --run alone uses -> its option."""
 
 
 def _load(wanted: Wanted, overrides: Sequence[str]) -> Recipe:
@@ -124,15 +109,6 @@ def _made(wanted: Wanted, say: Any, *, quiet: bool, keep: bool) -> Made:
     return as_they_stand(wanted, lambda overrides: _load(wanted, overrides))
 
 
-def _machine(given: dict[str, Any]) -> Machine:
-    from datakit.cli import handoff
-    from datakit.kfold.running import Machine
-
-    unused = {"node_rank": None, "master": None, "split": None, "closed": False, "model": None}
-    words = {**unused, **given}
-    return Machine(handoff._place(words), handoff._serve(words), handoff._wishes(words))
-
-
 def _run(made: Made, wanted: Wanted, machine: Machine, line: str, say: Any) -> int:
     """Exit code of the handoffs: that of a failure, 3 where records had no answer."""
     from datakit.kfold.running import check_trains, run_folds
@@ -152,27 +128,6 @@ def _joined(made: Made, k: int) -> Join:
     result = join(made.folder, k)
     suspects.write(made.folder, suspects.suspects_of(result.guesses, made.language)[0])
     return result
-
-
-def _line(context: click.Context) -> str:
-    """This command as a person types it again."""
-    from click.core import ParameterSource
-
-    from datakit.core.scripts import shell_words
-
-    words = ["datakit", context.info_name or ""]
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        value = context.params[name]
-        typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if not typed or name in ("again", "as_json", "quiet"):
-            continue
-        if isinstance(parameter, click.Argument):
-            words.append(str(value))
-            continue
-        for entry in value if isinstance(value, tuple) else (value,):
-            words += [parameter.opts[0]] if entry is True else [parameter.opts[0], str(entry)]
-    return shell_words(words)
 
 
 def _tell(made: Made, wanted: Wanted, join: Join | None, *, as_json: bool) -> None:

@@ -14,8 +14,8 @@ Examples:
   datakit signoff build/ecom_v3
 
 \b
-With `run: {require_signoff: true}` in the recipe, train, handoff and bundle refuse a build that nobody has
-signed. Other data is another build: it is to be signed again."""
+With `run: {require_signoff: true}` in the recipe, train, handoff, bundle and serve refuse a build that nobody
+has signed. Other data is another build: it is to be signed again."""
 
 
 @click.command(epilog=EPILOG)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from datakit.core.labels import LabelSet
 from datakit.core.record import digest
@@ -23,3 +24,15 @@ def canonical(label: str | None, labels: LabelSet | None) -> str | None:
     """A label in the label file's spelling, where the file has it: how a label enters `judged`."""
     known = labels.find(label) if label and labels else None
     return known.name if known else label
+
+
+def canonical_probabilities(
+    probabilities: Mapping[str, float] | None, labels: LabelSet | None
+) -> dict[str, float] | None:
+    """The probability of each label in the label file's spelling; those of two spellings are added."""
+    if probabilities is None:
+        return None
+    named: defaultdict[str, float] = defaultdict(float)
+    for label, value in probabilities.items():
+        named[canonical(label, labels) or label] += value
+    return dict(named)

@@ -336,8 +336,9 @@ class RunSettings(Settings):
     """Findings of the verdict that make the build fail (exit 1): the build before stays in its place, the
     new one lies beside it in `.<name>.failed`. `datakit verdict BUILD` lists the kinds."""
     require_signoff: bool = False
-    """Whether `datakit train`, `handoff` and `bundle` refuse a build that nobody has signed off
-    (`datakit signoff`). Changed, the build is made anew."""
+    """Whether `datakit train`, `handoff`, `bundle` and `serve` (of the trained model) refuse a build that
+    nobody has signed off (`datakit signoff`). The builds of `datakit kfold` and `ablate` ask for no
+    signature. Changed, the build is made anew."""
     budget_usd: float | None = Field(default=None, gt=0)
     """The worst price of a call, or of a whole batch file, is set aside before it is sent: what is spent
     stays within this."""

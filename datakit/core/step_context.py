@@ -112,6 +112,10 @@ class StepContext:
     """Records that it writes with boxes of which nothing says whether they are thousandths, as the model
     counts, or pixels: it appends them, with the text and without a reason."""
 
+    unclaimed: dict[Path, dict[str, set[str]]] = field(default_factory=dict)
+    """File of predictions -> task -> the ids in it that no record of the task has, for the last task that
+    reads the file."""
+
     marks_places: bool = True
     """Whether the lines that ask for the answer's form mark what is to be filled in; not for models that were
     trained without."""

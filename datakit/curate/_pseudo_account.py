@@ -45,12 +45,12 @@ class Account:
     def of(
         cls, decided: pl.DataFrame, calibration: Calibration, choice: Choice, by: Sequence[str]
     ) -> Account:
-        """Of records with their `label`, `predicted`, `is_open`, `kept`, `sure`, `fate` and `truth`."""
+        """Of records with their `given` label, `predicted`, `is_open`, `is_valid` (whether the prediction is
+        sound and of a label), `kept`, `sure`, `fate` and `truth`."""
         candidates, kept = decided.filter("is_open"), decided.filter("kept")
         count = kept.height
-        given = Counter(decided["label"].drop_nulls())
-        said, taken = Counter(candidates["predicted"].to_list()), Counter(kept["predicted"].to_list())
-        del said[""]
+        given = Counter(decided["given"].drop_nulls())
+        said, taken = (Counter(rows["predicted"]) for rows in (candidates.filter("is_valid"), kept))
         known = kept.drop_nulls("truth")
         return cls(
             candidates=candidates.height,

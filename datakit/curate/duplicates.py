@@ -13,6 +13,7 @@ from datakit.core.compared import compared
 from datakit.core.groups import Numbers, components
 from datakit.core.outcome import Table
 from datakit.core.step_context import StepContext
+from datakit.core.task_blocks import TASK
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate._pictures import picture_numbers
 
@@ -35,7 +36,8 @@ class Duplicates(TableTransform):
     id; a record without a duplicate is its own group. `shares_picture_with` is the first of all records that
     have a picture in common, whatever they ask, directly or through others; null where those are the
     duplicates alone. `curate.split` keeps both kinds of groups whole. Records without pictures are never
-    duplicates.
+    duplicates. Behind the blocks of several tasks records of two tasks are no duplicates, for each is asked
+    its own question: they share a picture.
 
     Two pictures are the same when their files or pixels are equal, or when they look alike: perceptual hashes
     at most `max_hamming` bits apart and colours at most `max_colour` levels. Of plain pictures, gradients and
@@ -48,7 +50,7 @@ class Duplicates(TableTransform):
     again. The same for any order of the records.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     needs_images: ClassVar[bool] = True
 
     max_hamming: int | None = Field(default=8, ge=0, le=64)
@@ -69,7 +71,8 @@ class Duplicates(TableTransform):
         return ("id", "images", "label", "text", "sha256")
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*_OPTIONAL, *chat_columns(context).names]))
+        tasks = [TASK] if _is_of_tasks(context) else []
+        return tuple(dict.fromkeys([*_OPTIONAL, *tasks, *chat_columns(context).names]))
 
     def outputs(self, context: StepContext) -> Columns:
         return {"duplicate_of": pl.String(), "shares_picture_with": pl.String(), "review": pl.String()}
@@ -79,8 +82,7 @@ class Duplicates(TableTransform):
         there = frame.collect_schema()
         small = frame.select(name for name in self.reads(context) if name in there).sort("id").collect()
         missing = [pl.lit(None, kind).alias(name) for name, kind in _OPTIONAL.items() if name not in there]
-        columns = chat_columns(context)
-        chats = compared(small, columns, context.labels)
+        chats = _chats(small, context)
         # Without the columns that make the chats: those may have any name, such as `group`.
         small = self._grouped(small.with_columns(missing).select(*_PICTURES).hstack(chats))
         small = small.with_columns(
@@ -91,8 +93,7 @@ class Duplicates(TableTransform):
             equal_to=pl.col("id").first().over(self._same),
             conflict=pl.col("answer").drop_nulls().n_unique().over("group") > 1,
         )
-        what = columns.target.kind if columns.target.is_closed else "answer"
-        small = small.with_columns(review=_reviews(small, what), lost=self._reason())
+        small = small.with_columns(review=_reviews(small), lost=self._reason())
         facts = small.select("id", *self.outputs(context), pl.col("lost").alias(_LOST))
         if self.on_label_conflict != "review":
             facts = facts.with_columns(review=pl.lit(None, pl.String))
@@ -100,12 +101,12 @@ class Duplicates(TableTransform):
             facts.lazy(), on="id", how="left", maintain_order="left"
         )
         kept = joined.filter(pl.col(_LOST).is_null()).drop(_LOST)
-        return Table(kept, _rejects(small, what), notes=self._notes(small))
+        return Table(kept, _rejects(small), notes=self._notes(small))
 
     @property
     def _same(self) -> list[str]:
         """What records have in common of which one is enough."""
-        return ["sha256" if self.drop == "equal" else "pictures", "question", "answer", "whole"]
+        return ["sha256" if self.drop == "equal" else "pictures", TASK, "question", "answer", "whole"]
 
     def _grouped(self, small: pl.DataFrame) -> pl.DataFrame:
         """Columns `pictures`, `shared` and `group`, numbers that are equal for records with the same
@@ -119,7 +120,7 @@ class Duplicates(TableTransform):
         nodes = small.height + numbers.height
         rows = rows.with_columns(pictures=_components(same, nodes)[: small.height])
         rows = rows.with_columns(shared=_components([*same, has], nodes)[: small.height])
-        return rows.with_columns(group=pl.struct("pictures", "question").rank("dense"))
+        return rows.with_columns(group=pl.struct("pictures", TASK, "question").rank("dense"))
 
     def _reason(self) -> pl.Expr:
         """Why a record is rejected; null for one that stays."""
@@ -145,6 +146,30 @@ class Duplicates(TableTransform):
         }
 
 
+def _is_of_tasks(context: StepContext) -> bool:
+    """Whether the step stands behind the blocks of several tasks."""
+    return bool(context.tasks) and not context.task
+
+
+def _chats(small: pl.DataFrame, context: StepContext) -> pl.DataFrame:
+    """Per record what it asks and answers, and `what` its answer is called; `task` is "" in a recipe of one.
+
+    A record of several tasks is read as its own task has it: with the task's columns and labels.
+    """
+    if not _is_of_tasks(context):
+        columns = chat_columns(context)
+        what = columns.target.kind if columns.target.is_closed else "answer"
+        chats = compared(small, columns, context.labels)
+        return chats.with_columns(pl.lit("").alias(TASK), pl.lit(what).alias("what"))
+    rows = small.with_row_index(_LOST)
+    parts = []
+    for scope in context.tasks:
+        mine = rows.filter(pl.col(TASK) == scope.name)
+        chats = _chats(mine.drop(_LOST), context.in_task(scope.name))
+        parts.append(chats.with_columns(mine[_LOST], pl.lit(scope.name).alias(TASK)))
+    return pl.concat(parts).sort(_LOST).drop(_LOST)
+
+
 def _edges(rows: pl.DataFrame, column: str) -> tuple[Numbers, Numbers]:
     """Edges from each row to the first one with the same value; null is like nothing."""
     table = rows.select("row", value=column).drop_nulls("value")
@@ -161,7 +186,7 @@ def _short(answer: str) -> str:
     return answer if len(answer) <= _SHOWN else f"{answer[:_SHOWN]}…"
 
 
-def _reviews(small: pl.DataFrame, what: str) -> pl.Series:
+def _reviews(small: pl.DataFrame) -> pl.Series:
     """Per record what others of its group answer, each with the first record that does."""
     conflicts = small.filter(pl.col("conflict") & pl.col("answer").is_not_null())
     firsts = conflicts.group_by("group", "answer").agg(pl.col("id").first()).sort("group", "id")
@@ -173,16 +198,16 @@ def _reviews(small: pl.DataFrame, what: str) -> pl.Series:
         + ", ".join(f"{_short(other)} ({id_})" for other, id_ in others[group] if other != answer)
         if conflict
         else None
-        for group, answer, conflict in small.select("group", "answer", "conflict").iter_rows()
+        for group, answer, conflict, what in small.select("group", "answer", "conflict", "what").iter_rows()
     ]
     return pl.Series(texts, dtype=pl.String)
 
 
-def _rejects(small: pl.DataFrame, what: str) -> pl.LazyFrame:
+def _rejects(small: pl.DataFrame) -> pl.LazyFrame:
     lost = small.filter(pl.col("lost").is_not_null())
     detail = (
         pl.when(pl.col("lost") == CONFLICT)
         .then("review")
-        .otherwise(pl.format(f"same picture, {what} and text as {{}}", "equal_to"))
+        .otherwise(pl.format("same picture, {} and text as {}", "what", "equal_to"))
     )
     return lost.select("id", reason="lost", detail=detail).lazy()

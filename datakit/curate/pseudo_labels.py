@@ -11,6 +11,8 @@ from pydantic import Field
 
 from datakit.core.blocks import Section
 from datakit.core.chat_columns import chat_columns
+from datakit.core.judged import canonical
+from datakit.core.labels import LabelSet
 from datakit.core.outcome import Table
 from datakit.core.prediction_faults import faults
 from datakit.core.record import GENERAL, TRAIN, VAL
@@ -23,6 +25,8 @@ from datakit.curate._chosen import Rule, choose
 from datakit.curate._pseudo_account import Account, section
 
 _KNOWN, _CAP, _UNKNOWN, _UNSURE = "pseudo_known", "pseudo_over_cap", "pseudo_unknown", "pseudo_unsure"
+_GIVEN = "@given"
+"""A name that no column of a source has."""
 _DETAILS = {
     NEAR_VAL: "it is like a record of validation",
     _KNOWN: "a record with a label shows the same picture",
@@ -59,7 +63,7 @@ class PseudoLabels(TableTransform):
     """
 
     of_one_task: ClassVar[bool] = True
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     example: ClassVar[dict[str, Any] | None] = {}
 
     prediction: str = "prediction"
@@ -123,6 +127,7 @@ class PseudoLabels(TableTransform):
 
     def _chosen(self, small: pl.DataFrame, context: StepContext) -> tuple[pl.DataFrame, Account]:
         """Id, label, source and fate of each record: "" for one that stays."""
+        small = self._spelt(small, context.labels)
         is_open = (small["label"].is_null() & ~_is_general(small)).to_numpy()
         found = self._faults(small, context)
         valid = np.array([fault == "" for fault in found], dtype=bool)
@@ -139,7 +144,9 @@ class PseudoLabels(TableTransform):
         details = [self._detail(*values) for values in zip(fate, sure, agreeing, found, strict=True)]
         decided = small.with_columns(
             predicted=predicted,
+            given=pl.when(~pl.Series(_is_general(small))).then(_GIVEN),
             is_open=pl.Series(is_open),
+            is_valid=pl.Series(valid),
             kept=pl.Series(fate == PSEUDO, dtype=pl.Boolean),
             sure=pl.Series(sure, dtype=pl.Float64),
             fate=pl.Series([str(word) for word in fate], dtype=pl.String),
@@ -157,6 +164,14 @@ class PseudoLabels(TableTransform):
         voices = sorted(set(small[by].drop_nulls())) if by in small.columns else []
         return chosen, Account.of(decided, calibration, choice, voices)
 
+    def _spelt(self, small: pl.DataFrame, labels: LabelSet | None) -> pl.DataFrame:
+        """The records with the predictions and `_GIVEN`, the given label, as the label file spells them."""
+        told = {_GIVEN: "label", **{name: name for name in (self.prediction, self.agree, self.truth) if name}}
+        return small.with_columns(
+            pl.Series(name, [canonical(label, labels) for label in small[column]], dtype=pl.String())
+            for name, column in told.items()
+        )
+
     @property
     def _rule(self) -> Rule:
         return Rule(self.precision, self.threshold, self.floor, self.floor_probability, self.max_per_class)
@@ -172,7 +187,7 @@ class PseudoLabels(TableTransform):
 
     def _faults(self, small: pl.DataFrame, context: StepContext) -> list[str]:
         """Why each record's prediction cannot be a label; "" where it can."""
-        names = set(small["label"].drop_nulls()) or None  # without a label file: those that were given
+        names = set(small[_GIVEN].drop_nulls()) or None  # without a label file: those that were given
         labels = set(context.labels.names) if context.labels is not None else names
         probabilities = small[self._of_all] if self._of_all in small.columns else None
         sure = small[f"{self.prediction}_probability"].cast(pl.Float64)
@@ -194,7 +209,7 @@ class PseudoLabels(TableTransform):
         rows = small.filter(pl.Series(known) & (small[SOURCE] != PSEUDO).fill_null(False))
         in_train = rows.filter(pl.col("split").fill_null("") != VAL) if "split" in rows.columns else rows
         rows = in_train if in_train.height >= LEAST else rows
-        right = (rows[self.prediction] == rows["label"]).to_numpy()
+        right = (rows[self.prediction] == rows[_GIVEN]).to_numpy()
         probabilities, predicted = self._probability(rows).to_numpy(), rows[self.prediction].to_list()
         return calibrate(probabilities, predicted, right, self._beside(rows))
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
 from pydantic import Field
 
-from datakit.artifacts import predictions
-from datakit.artifacts.kfold import edit_of, record_beside, record_file_beside
+from datakit.artifacts.kfold import record_file_beside
 from datakit.core import blocks
 from datakit.core.chat_columns import chat_columns
 from datakit.core.compared import compared
-from datakit.core.errors import UserError
 from datakit.core.judged import canonical, judged
 from datakit.core.labels import LabelSet
 from datakit.core.near_texts import SAME_TEXT
@@ -25,10 +23,11 @@ from datakit.core.record import BETTER, DECLINED, GENERAL, repeat_of
 from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
 from datakit.core.suspect_columns import REVIEWED_BY
-from datakit.core.suspicion import Guess, combined, guess, proposed
+from datakit.core.suspicion import combined, proposed
 from datakit.core.transform import Columns, TableTransform
 from datakit.curate import _voices as voices
 from datakit.curate._belonging import PSEUDO, SOURCE
+from datakit.curate._out_of_fold import Reading
 
 _SHOWN = 10
 _NAMED = 5
@@ -67,7 +66,7 @@ class Suspects(TableTransform):
     shown the label, has no voice, and is counted.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"min_score": 0.1}
 
@@ -114,9 +113,7 @@ class Suspects(TableTransform):
         # Sorted by id, so that nothing below can depend on the order of the records.
         there = frame.collect_schema()
         rows = frame.select(name for name in self.reads(context) if name in there).sort("id").collect()
-        rows = rows.drop_nulls("label")
-        spelt = [canonical(label, context.labels) for label in rows["label"]]
-        rows = rows.with_columns(label=pl.Series(spelt, dtype=pl.String()))
+        rows = self._spelt(rows.drop_nulls("label"), context.labels)
         if "set" in rows.columns:
             rows = rows.filter(pl.col("set").fill_null("") != GENERAL)
         if SOURCE in rows.columns:
@@ -138,6 +135,14 @@ class Suspects(TableTransform):
         notes = {**_notes(suspects, hearing, table), **notes}
         return Table(_joined(frame, facts, self.outputs(context)), notes=notes, suspects=found)
 
+    def _spelt(self, rows: pl.DataFrame, labels: LabelSet | None) -> pl.DataFrame:
+        """The records with what names a label in the label file's spelling: another one is no doubt."""
+        names = [name for name in ("label", "noise_label", f"{self.reason}{BETTER}") if name in rows.columns]
+        return rows.with_columns(
+            pl.Series(name, [canonical(label, labels) for label in rows[name]], dtype=pl.String())
+            for name in names
+        )
+
     def _hear(
         self, rows: pl.DataFrame, table: pl.DataFrame, hearing: voices.Hearing, context: StepContext
     ) -> dict[str, Any]:
@@ -145,9 +150,9 @@ class Suspects(TableTransform):
         notes: dict[str, Any] = {}
         voices.hear_proxy(table, hearing)
         if self.predictions is not None and not table.is_empty():
-            shared = self._is_shared(context)
-            reading = _Reading(context.declared(self.predictions), context.labels, shared=shared)
+            reading = Reading(context.declared(self.predictions), context.labels)
             voices.hear_kfold(reading.guesses(dict(table.select("id", "label").iter_rows())), hearing)
+            reading.unknown = self._of_no_task(reading.unknown, context)
             notes = reading.notes(self.predictions)
         voices.hear_reason(rows, self.reason, hearing)
         voices.hear_duplicates(table, hearing)
@@ -164,14 +169,23 @@ class Suspects(TableTransform):
             ]
         return notes
 
-    def _is_shared(self, context: StepContext) -> bool:
-        """Whether another task's step reads the same predictions, whose ids are then no strangers."""
+    def _of_no_task(self, unknown: list[str], context: StepContext) -> list[str]:
+        """Of the ids that no record here has those that none of another task has whose step reads the same
+        file; the last such step tells them, since only then are all records met."""
         path = context.path(self.predictions or "")
+        if self._read_by(path, context.later, context):
+            context.unclaimed.setdefault(path, {})[context.task] = {*unknown}
+            return []
+        others = [scope for scope in context.tasks if scope.name != context.task]
+        sharing = [scope.name for scope in others if self._read_by(path, scope.steps, context)]
+        met = [context.unclaimed[path][task] for task in sharing]
+        return [id_ for id_ in unknown if all(id_ in ids for ids in met)]
+
+    @staticmethod
+    def _read_by(path: Path, steps: Sequence[object], context: StepContext) -> bool:
         return any(
             isinstance(step, Suspects) and step.predictions and context.path(step.predictions) == path
-            for scope in context.tasks
-            if scope.name != context.task
-            for step in scope.steps
+            for step in steps
         )
 
     def card_sections(self, account: StepAccount) -> Sequence[blocks.Section]:
@@ -260,105 +274,6 @@ def _notes(suspects: Sequence[_Suspect], hearing: voices.Hearing, table: pl.Data
             for one in suspects[:_SHOWN]
         ],
     }
-
-
-@dataclass
-class _Reading:
-    """The predictions of a file, met with the records."""
-
-    path: Path
-    labels: LabelSet | None = None
-    unknown: list[str] = field(default_factory=list)
-    no_labels: list[str] = field(default_factory=list)
-    """What is predicted and is no label."""
-    relabelled: list[str] = field(default_factory=list)
-    unseen: int = 0
-    without_label: int = 0
-    missing: int = 0
-    edit: str = ""
-    """What became of the file since it was joined."""
-    unjoined: bool = False
-    """Whether no record of a join lies beside the file."""
-    shared: bool = False
-    """Whether other tasks look at the same file."""
-
-    def guesses(self, labels: dict[str, str]) -> list[Guess]:
-        """What is said of the records. Raises UserError for no file and for two predictions of one id."""
-        if not self.path.is_file():
-            raise UserError(
-                f"there are no out-of-fold predictions at {self.path}",
-                remedy="Make them: datakit kfold RECIPE --run. Or leave `predictions` out.",
-            )
-        record = record_beside(self.path)
-        joined = record.joined if record is not None else None
-        self.unjoined = joined is None
-        self.edit = edit_of(self.path)
-        unseen = set(joined.unseen) if joined is not None else set()
-        found = []
-        seen = set()
-        for one in self._once():
-            seen.add(one.id)
-            if one.id not in labels:
-                self.unknown.append(one.id)
-            elif one.id in unseen:
-                self.unseen += 1
-            elif one.predicted is None:
-                self.without_label += 1
-            elif self.labels is not None and self.labels.find(one.predicted) is None:
-                self.no_labels.append(one.predicted)
-            else:
-                label = labels[one.id]
-                if one.label is not None and canonical(one.label, self.labels) != label:
-                    self.relabelled.append(one.id)
-                predicted = canonical(one.predicted, self.labels) or one.predicted
-                found.append(guess(one.id, label, predicted, one.probabilities, one.confidence))
-        self.missing = len(labels.keys() - seen)
-        return found
-
-    def _once(self) -> Iterator[predictions.Prediction]:
-        lines: dict[str, int] = {}
-        for number, one in enumerate(predictions.read(self.path), 1):
-            if one.id in lines:
-                raise UserError(
-                    f"there are two predictions of `{one.id}`, the other is number {lines[one.id]:,}",
-                    where=f"{self.path}, prediction {number:,}",
-                    remedy="Out of fold a record is predicted once. Join anew: datakit kfold RECIPE --join",
-                )
-            lines[one.id] = number
-            yield one
-
-    def notes(self, name: str) -> dict[str, Any]:
-        """What a person must know of them."""
-        warnings = []
-        if self.edit:
-            warnings.append(f"{name} {self.edit}")
-        if self.unjoined:
-            warnings.append(
-                f"{name} has no record of its join beside it (kfold.json), so predictions by a model that "
-                "was never shown the label are not told from others: name the file that datakit kfold wrote"
-            )
-        if self.unknown and not self.shared:
-            shown = ", ".join(self.unknown[:_NAMED])
-            warnings.append(
-                f"{name}: {len(self.unknown):,} predictions are of ids that no record has: {shown}"
-            )
-        if self.no_labels:
-            shown = ", ".join(dict.fromkeys(self.no_labels[:_NAMED]))
-            warnings.append(
-                f"{name}: {len(self.no_labels):,} predictions are of no label of the label file: {shown}"
-            )
-        if self.missing:
-            warnings.append(f"{name}: {self.missing:,} labelled records have no prediction")
-        counts = {
-            "unknown_ids": len(self.unknown),
-            "not_predicted": self.missing,
-            "predicted_no_label_of_file": len(self.no_labels),
-            "predicted_without_label": self.without_label,
-            "label_never_shown": self.unseen,
-            "relabelled_since": len(self.relabelled),
-        }
-        told: dict[str, Any] = {"predictions": {word: count for word, count in counts.items() if count}}
-        return {**told, "warnings": warnings} if warnings else told
 
 
 def _card(notes: Any) -> Iterator[blocks.Block]:

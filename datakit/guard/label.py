@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -24,6 +24,8 @@ class Label(Guard):
 
     Reasons of rejection: label_unknown (the detail has the nearest label), label_missing.
     """
+
+    of_one_task: ClassVar[bool] = True
 
     allow_missing: bool = False
     """Whether records without a label pass, for example those that are to be predicted."""

@@ -74,6 +74,7 @@ class Reason(Guard):
     """
 
     version: ClassVar[int] = 6
+    of_one_task: ClassVar[bool] = True
     compares: ClassVar[bool] = True
 
     column: str = "reason"

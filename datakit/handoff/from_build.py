@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -91,6 +92,14 @@ class HomeRoad(RunRoad):
     def train(self, *, anew: bool) -> Ended:
         require_signoff(self.run.build)
         return super().train(anew=anew)
+
+    @contextmanager
+    def serving(self) -> Iterator[Address]:
+        """As `datakit serve`: a model of data whose signature was taken back is not served either."""
+        if not self.elsewhere:
+            require_signoff(self.run.build)
+        with super().serving() as address:
+            yield address
 
     @cached_property
     def answers(self) -> Path:

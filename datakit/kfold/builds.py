@@ -50,9 +50,11 @@ class Wanted:
         """What is replaced in the recipe for one fold.
 
         Findings of the verdict that a fold has by its nature (a class that validation lacks) fail no build.
-        Predictions that curate.suspects reads are made of the folds, so that these cannot rest on them.
+        Nobody signs a fold: what a person signs is the build of the recipe. Predictions that curate.suspects
+        reads are made of the folds, so that these cannot rest on them.
         """
-        own = [f"name=fold-{number}", f"{SPLIT}.folds={self.k}", f"{SPLIT}.fold={number}", "run.fail_on=[]"]
+        own = [f"name=fold-{number}", f"{SPLIT}.folds={self.k}", f"{SPLIT}.fold={number}"]
+        own += ["run.fail_on=[]", "run.require_signoff=false"]
         suspects = [step.transform for step in recipe.steps if step.name == SUSPECTS]
         for at, step in enumerate(suspects, 1):
             if step.model_dump().get("predictions") is not None:

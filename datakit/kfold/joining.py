@@ -12,7 +12,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.kfold import Joined, KfoldFolder, KfoldRecord, digest_of
 from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.core.errors import UserError
-from datakit.core.judged import canonical
+from datakit.core.judged import canonical, canonical_probabilities
 from datakit.core.labels import LabelSet
 from datakit.core.prediction_faults import fault_of_all
 from datakit.core.replacing import set_aside
@@ -209,13 +209,8 @@ def _read_once(path: Path, result: Join) -> Iterator[Prediction]:
 
 def _spelt(one: Prediction, labels: LabelSet | None) -> Prediction:
     """The prediction with its labels in the label file's spelling."""
-    named: dict[str, float] | None = None
-    if one.probabilities is not None:
-        named = {}
-        for label, value in one.probabilities.items():
-            name = canonical(label, labels) or label
-            named[name] = named.get(name, 0.0) + value
     names = {"label": canonical(one.label, labels), "predicted": canonical(one.predicted, labels)}
+    named = canonical_probabilities(one.probabilities, labels)
     return one.model_copy(update={**names, "probabilities": named})
 
 

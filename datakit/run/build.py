@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
 
+import datakit
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.build_folder import BuildFolder, failed_build
 from datakit.artifacts.manifest import Manifest, content_hash, stamp
@@ -269,7 +269,7 @@ class _Maker:
         draft.write_compared(compared_records(frames, self.context, engine.chats))
         manifest = Manifest(
             made_by=SIGNATURE,
-            datakit=version("datakit"),
+            datakit=datakit.__version__,
             name=self.recipe.name,
             settings=inputs.settings,
             steps=manifests.step_settings(self.recipe, self.context),

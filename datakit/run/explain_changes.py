@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+import datakit
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import Manifest
 from datakit.core.errors import UserError
@@ -147,8 +147,8 @@ def why_build(recipe: Recipe, context: StepContext, build: BuildFolder, limit: i
     if manifest is None:
         return [f"there is no build in {show_path(build.path)}"]
     reasons = _recipe_changes(recipe, build)
-    if manifest.datakit != version("datakit"):
-        reasons.append(f"datakit {manifest.datakit} -> {version('datakit')}")
+    if manifest.datakit != datakit.__version__:
+        reasons.append(f"datakit {manifest.datakit} -> {datakit.__version__}")
     reasons += _source_changes(recipe, context, manifest)
     for path, old in manifest.artifacts.items():
         if not manifests.is_same(build.path / path, old, context.files):

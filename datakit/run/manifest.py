@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import datakit
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import FileStamp, stamp
 from datakit.artifacts.rejects import read_rejects
@@ -35,7 +35,7 @@ def settings_digest(recipe: Recipe, context: StepContext, limit: int | None) -> 
     relevant = {key: value for key, value in recipe.data.items() if key != "run"}
     return digest(
         {
-            "datakit": version("datakit"),
+            "datakit": datakit.__version__,
             "recipe": relevant,
             "project": str(context.project),
             "max_reject_rate": recipe.run.max_reject_rate,

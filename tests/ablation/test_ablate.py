@@ -85,6 +85,20 @@ def test_a_change_that_trains_the_same_rows_in_the_same_way_is_left_out(ablation
     assert [job.change.words for job in ablation.jobs] == ["", "train.learning_rate = 1e-3"]
 
 
+@pytest.mark.fault(
+    "two changes of an ablation are one, spelled in two ways", "trained and counted once, told", kind="bounds"
+)
+def test_two_changes_that_train_in_the_same_way_are_one_comparison(ablation: Ablation) -> None:
+    assert ablation.go("--set", "train.learning_rate=1e-3,0.001,2e-3", "--set", RATE) == 0
+    assert "0.001 trains the same rows in the same way as train.learning_rate = 1e-3" in ablation.output
+    assert [job.change.words for job in ablation.jobs] == [
+        "",
+        "train.learning_rate = 1e-3",
+        "train.learning_rate = 2e-3",
+    ]
+    assert "held-out records and 2 comparisons" in ablation.output
+
+
 def test_later_changes_join_those_that_stand_there(ablation: Ablation) -> None:
     ablation.go("--set", RATE)
     ablation.go("--set", "train.learning_rate=2e-3", "--seeds", "2")
@@ -188,6 +202,18 @@ def test_trainings_without_answers_are_named_and_the_others_compared(ablation: A
     assert f"Not answered yet: {last.path.name}" in ablation.output
 
 
+@pytest.mark.fault("a training's file of answers is empty or cut", "refused with its path", kind="answers")
+@pytest.mark.parametrize("text", ["", '{"id": "s0'])
+def test_a_damaged_file_of_answers_is_named(ablation: Ablation, text: str) -> None:
+    ablation.go("--set", RATE)
+    ablation.answer(lambda job, at: True)
+    (path,) = ablation.folder.path.glob(f"{ablation.jobs[-1].path.name}-runs/*/predictions*")
+    path.write_text(text)
+    assert ablation.go("--join") == 2
+    assert str(path) in ablation.output
+    assert not (ablation.project / "data_cards").exists()
+
+
 @pytest.mark.fault("a change holds out other records than the base", "not compared, named", kind="answers")
 def test_a_change_that_holds_out_other_records_is_compared_with_nothing(ablation: Ablation) -> None:
     large(ablation)
@@ -218,6 +244,15 @@ def test_run_trains_asks_and_compares_and_a_second_one_passes_all_over(
     assert ablation.trainings() == 2
     assert ablation.output.count("predict is passed over") == 2
     assert "all 2 trainings are done" in ablation.output
+
+
+def test_builds_of_an_ablation_are_trained_without_a_signature(
+    ablation: Ablation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ablation.folds.edit("train: {", "run: {require_signoff: true}\ntrain: {")
+    counted(ablation, monkeypatch)
+    assert ablation.run() == 0, ablation.output
+    assert ablation.trainings() == 2
 
 
 def test_parts_share_the_trainings_out_and_join_compares_them(

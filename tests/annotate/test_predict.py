@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from datakit.annotate.predict import Predict
 from datakit.core.errors import RecipeErrors
+from datakit.core.labels import Label, LabelSet
 from datakit.core.step_context import StepContext
 
 CONTEXT = StepContext(base=Path(), project=Path(), seed=7)
@@ -61,6 +63,20 @@ def test_unlabelled_records_get_label_probability_and_who_predicted() -> None:
     assert row["prediction_by"].startswith("proxy (90 records, ")
     assert len(row["prediction_evidence"]) == 6
     assert (notes["learnt_from"], notes["predicted"]) == (90, 3)
+
+
+@pytest.mark.fault("labels are spelled by their aliases", "learnt as one class each", kind="values")
+def test_two_spellings_of_a_label_are_one_class() -> None:
+    rows = [*labelled(), record(500, None, "工具")]
+    expected, _ = predicted(rows)
+    labels = LabelSet(tuple(Label(name, aliases=(f"{name}（旧）",)) for name in WORDS))
+    spelt = [{**row, "label": f" {row['label']}(旧)"} if row["id"] < "r0030" else row for row in rows]
+    context = replace(CONTEXT, labels=labels)
+    table = Predict(pictures=False).apply(pl.DataFrame(spelt, schema=SCHEMA).lazy(), context)
+    out = {row["id"]: row for row in table.frame.collect().to_dicts()}
+    names = ("prediction", "prediction_probabilities", "prediction_by")
+    assert all(out[id_][name] == expected[id_][name] for id_ in out for name in names)
+    assert out["r0001"]["label"] == " 工具(旧)"
 
 
 def test_a_label_does_not_predict_itself_nor_its_look_alike() -> None:

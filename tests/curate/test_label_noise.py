@@ -63,6 +63,22 @@ def test_a_wrong_label_is_ranked_first_and_stays_as_it_is(tmp_path: Path) -> Non
     assert out.filter(is_suspect())["id"].to_list() == [rows[3]["id"]]
 
 
+@pytest.mark.fault("a label is spelled by its alias", "the label, and no doubt of it", kind="values")
+def test_another_spelling_of_a_label_is_that_class(tmp_path: Path) -> None:
+    labels = LabelSet(tuple(Label(name, aliases=(f"{name}（旧）",)) for name in PAGES))
+    rows = screens()
+    rows[3]["label"] = "支付页面"
+    expected, _ = run(rows, tmp_path)
+    spelt = [
+        {**row, "label": f"{row['label']}(旧)" if at % 2 else row["label"]} for at, row in enumerate(rows)
+    ]
+    table = LabelNoise().apply(frame(spelt).lazy(), context(tmp_path, labels))
+    out = table.frame.collect()
+    assert out.select("id", *NOISE_COLUMNS).equals(expected.select("id", *NOISE_COLUMNS))
+    assert out["label"].to_list() == [row["label"] for row in spelt]
+    assert table.notes["suspects"] == 1
+
+
 def test_a_label_that_a_reviewer_accepted_is_listed_no_more_and_speaks_for_others(
     tmp_path: Path,
 ) -> None:

@@ -130,6 +130,7 @@ def test_a_class_with_few_known_records_stays_near_the_common_threshold() -> Non
     rows = [record(number, "many", "many" if number % 10 else "few", 0.8) for number in range(300)]
     rows += [record(400 + number, None, "many", 0.8) for number in range(5)]
     rows += [record(500, "few", "rare", 0.8), record(501, None, "rare", 0.8)]
+    rows += [record(502, "rare", None)]
     _, _, notes = kept(rows, threshold=0.8, floor=0)
     thresholds = {name: row[3] for name, row in notes["classes"].items()}
     # 30 wrong ones of `few` raise its bound far; one wrong one of `rare` raises its own a little.
@@ -189,6 +190,42 @@ def test_a_prediction_that_is_none_is_rejected_and_its_fault_named(
     assert (name, reason) == ("r00101", "pseudo_unknown")
     assert fault in detail
     assert table.notes["kept"] == 1
+
+
+@pytest.mark.fault(
+    "predictions that are no label, or no sound ones",
+    "rejected; they count as no class in the shares before and after",
+    kind="answers",
+)
+@pytest.mark.parametrize("context", [_LABELS, CONTEXT], ids=["label file", "none"])
+def test_a_prediction_that_is_none_is_no_class_of_the_account(context: StepContext) -> None:
+    rows = [record(number, "ab"[number % 2], "ab"[number % 2]) for number in range(40)]
+    rows += [record(100, None, "a"), record(101, None, "z"), record(102, None, "b", 1.7)]
+    rows += [record(103, None, None), record(104, None, "")]
+    _, lost, notes = kept(rows, context, threshold=0.1)
+    assert {name: counts[:3] for name, counts in notes["classes"].items()} == {
+        "a": [20, 1, 1],
+        "b": [20, 0, 0],
+    }
+    assert notes["left"] == {"pseudo_unknown": 4}
+    assert "predicted of no record: b" in notes["warnings"][0]
+    assert len(lost) == 4
+
+
+@pytest.mark.fault("a prediction names a label by its alias", "it is that label", kind="answers")
+def test_another_spelling_of_a_prediction_is_that_label() -> None:
+    labels = LabelSet((Label("a", aliases=("a2",)), Label("b")))
+    context = StepContext(base=Path(), project=Path(), labels=labels)
+    rows = [
+        record(number, ("a", "a2", "b")[number % 3], ("a2", "Ａ", "b")[number % 3]) for number in range(60)
+    ]
+    rows += [record(100, None, "a2", other="A", true="Ａ2")]
+    out, _, notes = kept(rows, context, threshold=0.5, agree="other", truth="true", rest="keep")
+    assert notes["classes"].keys() == {"a", "b"}
+    assert notes["classes"]["a"][:3] == [40, 1, 1]
+    assert notes["precision"] == 1.0
+    assert out["r00100"]["label"] == "a"
+    assert [out[f"r{at:05d}"]["label"] for at in range(3)] == ["a", "a2", "b"]
 
 
 def test_probabilities_without_their_smallest_are_sound() -> None:

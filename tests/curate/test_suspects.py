@@ -261,6 +261,42 @@ def test_predictions_that_do_not_fit_are_counted_and_named(
     assert ranks(table) == {"b": 1, "c": None, "d": None, "e": None}
 
 
+ALIASES = LabelSet(
+    (Label("退款页面", aliases=("退款页", "refund")), Label("退货页面", aliases=("退货页",)), Label("首页"))
+)
+
+
+@pytest.mark.fault("a voice names a label by its alias", "the label, and no doubt of it", kind="answers")
+def test_another_spelling_of_a_label_is_no_doubt_of_any_voice(
+    make_context: Callable[..., StepContext], joined: Callable[..., Path]
+) -> None:
+    spelt = {"REFUND": 0.5, "退款页面": 0.4, "首页": 0.1}
+    more = {"probabilities": spelt, "confidence": 0.5}
+    path = joined(
+        Prediction(id="a", label="退款页", predicted="Refund", **more),
+        Prediction(id="b", label="退货页面", predicted="退款页", **more),
+        Prediction(id="c", label="退款页面", predicted="退款页面", **more),
+    )
+    rows = [
+        {"id": "a", "label": "退款页面", **noise(3, "refund"), "duplicate_of": "a"},
+        {"id": "b", "label": "退货页", **noise(1, "退款页"), "duplicate_of": "b"},
+        {"id": "c", "label": "refund", **noise(2, "退款页面"), "duplicate_of": "a"},
+    ]
+    declined = {"reason_declined": "像退款", "reason_better": "Refund"}
+    rows = [{**row, **(declined if row["id"] == "b" else {})} for row in rows]
+    step = Suspects(predictions=str(path))
+    kinds = {"reason_declined": pl.String(), "reason_better": pl.String(), "duplicate_of": pl.String()}
+    table = step.apply(table_of(rows, **kinds, **NOISE), make_context(labels=ALIASES).for_step(step))
+    assert ranks(table) == {"a": None, "b": 1, "c": None}
+    assert table.notes["predictions"] == {}
+    assert table.suspects is not None
+    (one,) = table.suspects
+    assert (one["label"], one["proposed"]) == ("退货页面", "退款页面")
+    assert [voice["voice"] for voice in one["voices"]] == ["proxy", "kfold", "reason"]
+    assert "预测为退款页面 (0.90)，给退货页面的概率 0.00" in one["voices"][1]["says"]
+    assert all("refund" not in voice["says"].casefold() for voice in one["voices"])
+
+
 @pytest.mark.fault("a file of predictions was edited since it was joined", "told", kind="inputs changed")
 def test_an_edit_of_the_predictions_is_told(hear: Callable[..., Table], joined: Callable[..., Path]) -> None:
     path = joined(predicted("a", "退款页面", "首页"))

@@ -63,6 +63,17 @@ def test_run_trains_asks_and_joins_all_folds_and_a_second_one_passes_all_over(co
     assert counted.output.count("predict is passed over") == 3
 
 
+def test_folds_are_trained_without_a_signature_and_the_build_of_the_recipe_is_not(counted: Folds) -> None:
+    counted.edit("train: {", "run: {require_signoff: true}\ntrain: {")
+    assert counted.run() == 0, counted.output
+    assert counted.trainings() == 3
+    assert run(["build", str(counted.recipe), "--quiet", "--no-check"]) == 0
+    build = counted.recipe.parent.parent / "build" / "screens"
+    assert run(["train", str(build), "--cpu"]) == 2
+    assert "nobody has signed it" in counted.capsys.readouterr().err
+    assert counted.trainings() == 3
+
+
 def test_the_script_goes_on_where_a_fold_failed(counted: Folds, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_TRAINER", "die:3")
     assert counted.run() not in (0, 3)

@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.predictions import Prediction
+from datakit.artifacts.predictions import write as write_predictions
 from datakit.artifacts.tasks import of_task
 from datakit.cards.write import make_card
 from datakit.cli.review import overrides_file, unread
@@ -228,6 +230,36 @@ def test_each_task_has_its_own_suspects_and_the_verdict_counts_each_by_itself(tm
     assert set(chosen_records["id"]) == {one.id for one in own_topics.suspects}
 
 
+@pytest.mark.fault(
+    "a file of predictions that several tasks read has ids of no task",
+    "told once, by the last of them; ids of another task are none",
+    kind="inputs changed",
+)
+@pytest.mark.parametrize("strays", [[], ["ghost", "nobody"]])
+def test_tasks_that_share_a_file_of_predictions_each_meet_their_own(
+    tmp_path: Path, strays: list[str]
+) -> None:
+    step = "        - guard.label: {}\n        - curate.suspects: {predictions: ../kfold.jsonl}\n"
+    path = project(tmp_path, RECIPE.replace("        - guard.label: {}\n", step))
+    rows = [*topics(), *moods()]
+    told = [
+        Prediction(id=str(row["id"]), label=str(row["label"]), predicted="其他", confidence=0.9)
+        for row in rows
+    ]
+    told += [Prediction(id=id_, label="其他", predicted="其他") for id_ in strays]
+    write_predictions(tmp_path / "kfold.jsonl", told)
+    made = build(path, card=False)
+    steps = [one for one in made.report.steps if one.name == "curate.suspects"]
+    assert [step.notes["predictions"] for step in steps] == [{}, {"unknown_ids": 2} if strays else {}]
+    warned = [words for step in steps for words in step.notes["warnings"] if "no record has" in words]
+    assert [words.partition(": ")[2] for words in warned] == (
+        ["2 predictions are of ids that no record has: ghost, nobody"] if strays else []
+    )
+    found = BuildFolder(made.folder).suspects
+    assert found is not None
+    assert {one.id for one in found} == {str(row["id"]) for row in rows if row["label"] != "其他"}
+
+
 @pytest.mark.parametrize(
     "step",
     [
@@ -236,6 +268,10 @@ def test_each_task_has_its_own_suspects_and_the_verdict_counts_each_by_itself(tm
         "annotate.predict: {}",
         "curate.pseudo_labels: {}",
         "curate.overrides: {path: ../decisions.jsonl}",
+        "balance.resample: {}",
+        "guard.label: {}",
+        "guard.reason: {}",
+        "annotate.reason: {template: mood.j2}",
     ],
 )
 @pytest.mark.fault(
@@ -246,6 +282,52 @@ def test_each_task_has_its_own_suspects_and_the_verdict_counts_each_by_itself(tm
 def test_a_step_that_goes_by_labels_is_refused_outside_of_the_blocks(tmp_path: Path, step: str) -> None:
     with pytest.raises(RecipeErrors, match="stands outside of the tasks, and would mix up their classes"):
         load(project(tmp_path, RECIPE.replace("  - curate.split", f"  - {step}\n  - curate.split")))
+
+
+SAME_PICTURES = """\
+name: both
+steps:
+  - task: {name: topics, labels: ../topics.yaml, steps: [read.jsonl: {path: ../topics.jsonl, text: null}]}
+  - task: {name: moods, labels: ../moods.yaml, steps: [read.jsonl: {path: ../moods.jsonl, text: null}]}
+  - annotate.image_facts: {}
+  - curate.duplicates: {drop: %s}
+  - curate.split: {val: 0.25, group: shares_picture_with}
+  - task: {name: topics, steps: [render.chat: {prompt: seen.j2, answer: label_only}]}
+  - task: {name: moods, steps: [render.chat: {prompt: seen.j2, answer: label_only}]}
+emit: [llamafactory: {}]
+run: {max_reject_rate: 1.0}
+"""
+
+
+@pytest.mark.fault(
+    "two tasks show one picture, with other labels or the same",
+    "no conflict and no duplicate; the records share a picture",
+    kind="pictures",
+)
+@pytest.mark.parametrize("drop", ["none", "alike"])
+def test_one_picture_in_two_tasks_is_no_conflict_and_no_duplicate(tmp_path: Path, drop: str) -> None:
+    path = project(tmp_path, SAME_PICTURES % drop)
+    (tmp_path / "templates" / "seen.j2").write_text("<image>{{ label_names }}{{ answer_format }}", "utf-8")
+    for name, labels in (("topics", TOPICS), ("moods", MOODS)):
+        rows = [
+            {"id": f"{name}{at}", "image": f"{at}.jpg", "label": "其他" if at == 5 else labels[at % 2]}
+            for at in range(6)
+        ]
+        rows += [{**rows[0], "id": f"{name}-torn", "label": labels[1]}, {**rows[5], "id": f"{name}-twice"}]
+        write(tmp_path / f"{name}.jsonl", rows)
+    made = build(path, card=False)
+    (step,) = (step for step in made.report.steps if step.name == "curate.duplicates")
+    assert (step.notes["label_conflicts"], step.notes["groups_of_duplicates"]) == (2, 4)
+    assert step.rejected == ({"duplicate": 2} if drop == "alike" else {})
+    records = {row["id"]: row for row in BuildFolder(made.folder).records.collect().to_dicts()}
+    assert ("topics5" in records) == (drop == "none")
+    assert records["topics-twice"]["duplicate_of"] == "topics-twice"
+    assert records["moods-twice"]["shares_picture_with"] == records["topics-twice"]["shares_picture_with"]
+    assert records["moods-torn"]["review"] == "another label on the same picture: 平静 (moods0)"
+    assert {id_ for id_, row in records.items() if row["review"]} == {
+        f"{name}{which}" for name in ("moods", "topics") for which in ("0", "-torn")
+    }
+    assert [line.count for line in made.report.verdict if line.kind == "label_conflict"] == [4]
 
 
 def test_tasks_that_share_a_file_of_decisions_each_meet_their_own(tmp_path: Path) -> None:

@@ -81,6 +81,29 @@ def test_signed_build_is_trained_and_packed(
     assert row["content"] == BuildFolder(guarded).manifest.content
 
 
+@pytest.mark.fault(
+    "the signature of a build is taken back after its model was trained",
+    "serve and handoff refuse to serve the model, and say how to sign",
+    kind="inputs changed",
+)
+def test_model_of_a_build_that_is_unsigned_again_is_not_served(
+    guarded: Path, trainer: Path, capsys: Captured
+) -> None:
+    sign(BuildFolder(guarded), "王芳")
+    assert run(["handoff", str(guarded), "--cpu", "--only", "train", "--only", "export"]) == 0
+    signoff_file(BuildFolder(guarded)).unlink()
+    capsys.readouterr()
+    for words in (
+        ["serve", str(guarded), "--cpu", "--check-only"],
+        ["handoff", str(guarded), "--cpu", "--only", "serve"],
+        ["handoff", str(guarded), "--cpu", "--only", "predict"],
+    ):
+        assert run([*words, "--vllm", "false"]) == 2
+        error = capsys.readouterr().err
+        assert "nobody has signed it" in error
+        assert f"datakit signoff {guarded} --name NAME" in error
+
+
 def test_build_without_the_setting_needs_no_signature(make_build: Make) -> None:
     require_signoff(BuildFolder(make_build()))
 
