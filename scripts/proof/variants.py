@@ -110,6 +110,7 @@ run: {{max_reject_rate: 1.0, fail_on: []}}
 
 _OCR = "annotate.ocr: {engine: rapidocr, into: ocr}"
 _REASONS = (
+    "annotate.describe: {template: ecom/describe.j2, into: description}",
     "annotate.reason: {template: ecom/reason.j2, into: reason}",
     "guard.reason: {max_similarity: 0.8, consistent: true, on_fail: mark}",
 )
