@@ -1,15 +1,16 @@
-"""Proof on a GPU of what helped and by how much: a small Qwen2.5-VL learns drawn screens from nothing, recipe by recipe.
+"""Proof on a GPU of what helped and by how much: a small Qwen2.5-VL learns drawn screens, recipe by recipe.
 
     python scripts/gpu_proof.py prepare proof --trainer-python /envs/trainer/bin/python
     tar xzf proof.tar.gz && python proof/gpu_proof.py run --results results
-    python scripts/gpu_proof.py report results/results.json
+    python scripts/gpu_proof.py report scripts/proof/results.json
 
-`prepare` runs here, with datakit, Chromium and RapidOCR: it draws the screens, builds a recipe for each variant of
-proof/variants.py, packs their bundles as one archive and takes up what an earlier call made. `run` goes on the machine
-with the GPU, which needs no network and no datakit: `python` with torch, transformers, Pillow, numpy, jinja2 and
-pydantic, `llamafactory-cli` and `vllm` on the PATH. It trains each bundle, asks it about the held-out screens,
-and after each variant writes what there is to results.json; the same call goes on after any interruption. `report`
-writes docs/explanation/proof.md of a results file, which is kept in scripts/proof.
+`prepare` runs here, with datakit, Chromium and RapidOCR: it draws the screens, builds a recipe for each
+variant of proof/variants.py, packs their bundles as one archive, and takes up what an earlier call made.
+`run` goes on the machine with the GPU, which needs no network and no datakit: `python3` with torch,
+transformers, Pillow, numpy, jinja2 and pydantic, and `llamafactory-cli` and `vllm` on the PATH. It trains
+each bundle from nothing, asks it about the held-out screens, and after each variant writes what there is to
+results.json; the same call goes on after any interruption. `report` writes docs/explanation/proof.md of a
+results file, which is kept as scripts/proof/results.json.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     first = commands.add_parser("prepare", help="draw, build and pack, here")
     first.add_argument("out", type=Path)
-    first.add_argument("--trainer-python", default=sys.executable, help="a Python with torch and transformers")
+    first.add_argument("--trainer-python", default=sys.executable, help="one with torch, transformers")
     first.add_argument("--train", type=int, default=2500, help="training screens (2500)")
     first.add_argument("--held-out", type=int, default=400)
     first.add_argument("--few", type=int, default=300, help="screens of the small training set")
@@ -71,7 +72,7 @@ def arguments() -> argparse.Namespace:
     second = commands.add_parser("run", help="train and ask, on the GPU machine")
     second.add_argument("--results", type=Path, required=True)
     second.add_argument("--only", action="append", metavar="VARIANT")
-    second.add_argument("--budget-s", type=float, default=1500.0, help="no variant is begun that would not fit")
+    second.add_argument("--budget-s", type=float, default=1500.0, help="no variant begins that would not fit")
     second.add_argument("--at-once", type=int, default=3, help="variants side by side, after the first")
     second.add_argument("--steps", type=int, help="of each training, for a trial")
     second.add_argument("--cpu", action="store_true", help="without a GPU, for a trial")

@@ -1,4 +1,4 @@
-"""The proof on a GPU: its data are what they say, its run takes up and tells, its page is that of its results."""
+"""The proof on a GPU: its data are what they say, its run takes up and tells, its page is of its results."""
 
 from __future__ import annotations
 
@@ -238,8 +238,8 @@ def figures(right: dict[str, float], *, vllm: bool = True, not_run: dict[str, st
     served = {"answers": variants["plain"]["answers"], "cache_tokens": 8_500_000.0, "start_s": 90.0}
     return {
         "format": 1,
-        "machine": {"gpu": "NVIDIA X, 81559", "cores": 16, "date": "2026-11-27", "python": "3.12.3", "torch": "2",
-                    "transformers": "5", "llamafactory": "0.9.5", "vllm": "0.25.1"},
+        "machine": {"gpu": "NVIDIA X, 81559", "cores": 16, "date": "2026-11-27", "python": "3.12.3",
+                    "torch": "2", "transformers": "5", "llamafactory": "0.9.5", "vllm": "0.25.1"},
         "facts": {
             "steps": 480, "batch": 64, "pixels": 50_176, "planted": 125, "tail": [8, 100],
             "screens": {"train": 2500, "held_out": 400, "few": 300, "pool": 1200},

@@ -16,8 +16,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from proof.variants import ROOT as PICTURES
 from proof.variants import BATCH, PIXELS, PROMPTS, STEPS, VARIANTS, Variant
+from proof.variants import ROOT as PICTURES
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = {"train": 211, "held_out": 212}
@@ -108,7 +108,9 @@ def write_data(screens: Path, folder: Path, amounts: Amounts) -> Row:
         "train": train,
         "noisy": noisy,
         "few": train[: amounts.few],
-        "pool": [{key: row[key] for key in ("id", "image", "given_split")} for row in train[amounts.few : end]],
+        "pool": [
+            {key: row[key] for key in ("id", "image", "given_split")} for row in train[amounts.few : end]
+        ],
         "tail": long_tail(train),
         "held_out": held,
     }
@@ -129,7 +131,9 @@ def rows_of(screens: Path, part: str, count: int) -> list[Row]:
     for line in lines:
         row = json.loads(line)
         own = f"{part}-{row['id'].rpartition('-')[2]}"
-        rows.append({"id": own, "image": f"{part}/{row['image']}", "label": row["label"], "given_split": "train"})
+        rows.append(
+            {"id": own, "image": f"{part}/{row['image']}", "label": row["label"], "given_split": "train"}
+        )
     return rows
 
 
@@ -149,7 +153,8 @@ def long_tail(rows: Sequence[Row]) -> list[Row]:
     names = sorted({row["label"] for row in rows})
     Random("tail/7").shuffle(names)
     most = {
-        name: round(COMMON * (RARE / COMMON) ** (at / max(1, len(names) - 1))) for at, name in enumerate(names)
+        name: round(COMMON * (RARE / COMMON) ** (at / max(1, len(names) - 1)))
+        for at, name in enumerate(names)
     }
     taken: Counter[str] = Counter()
     out = []
@@ -176,7 +181,7 @@ def make_model(folder: Path, python: str) -> None:
         weights.unlink()
     path = draft / "config.json"
     config = json.loads(path.read_text("utf-8"))
-    # Without flash attention transformers computes each window by itself: whole pictures are five times as quick.
+    # Without flash attention transformers computes each window by itself: whole pictures take a fifth.
     config["vision_config"]["fullatt_block_indexes"] = list(range(config["vision_config"]["depth"]))
     path.write_text(json.dumps(config, indent=2), "utf-8")
     draft.rename(folder)

@@ -20,16 +20,16 @@ from datakit.evaluation.power import smallest_seen
 SEED = 7
 GIB = 1 << 30
 WANTED, RECOVERED, NEAR = 0.97, 0.8, 0.01
-"""Accuracy of the plain recipe, share of the noise's cost that corrected labels bring back, and how near two ways of
-asking one model are: what was wanted beforehand."""
+"""What was wanted beforehand: accuracy of the plain recipe, share of the noise's cost that corrected labels
+bring back, and how near two ways of asking one model are."""
 HEAD = """# What helped, on a GPU
 
 <!-- Written by scripts/gpu_proof.py report of scripts/proof/{file}; a change of either is made there. -->
 
-A small Qwen2.5-VL learns screens of a shop app from nothing, recipe by recipe, each one change away from another, and
-every model is asked about the same {held_out:,} held-out screens of a seed of their own. What a change did is the
-difference record by record. Such a model knows no language and has never seen a picture: signs and orders of magnitude
-carry over to a pretrained one, figures do not.
+A small Qwen2.5-VL learns screens of a shop app from nothing, recipe by recipe, each one change away from
+another, and every model is asked about the same {held_out:,} held-out screens of a seed of their own. What a
+change did is the difference record by record. Such a model knows no language and has never seen a picture:
+what helps it need not help a pretrained one as much, or at all.
 """
 
 
@@ -115,7 +115,8 @@ def _changes(results: Results) -> Iterator[str]:
         interval = wilson(right, of)
         about = results.about(name)
         own = [
-            f"`{name}`", about["change"], f"`{about['base']}`" if about["base"] else "", f"{about['train']:,}",
+            f"`{name}`", about["change"], f"`{about['base']}`" if about["base"] else "",
+            f"{about['train']:,}",
             str(right), f"{right / of:.1%} ({interval.low:.1%} to {interval.high:.1%})",
         ]  # fmt: skip
         effect = results.effects.get(name)
@@ -131,11 +132,12 @@ def _changes(results: Results) -> Iterator[str]:
         least = smallest_seen(len(results.truth), discordant, 0.05 / len(results.effects))
         seen = "no difference at all is" if least is None else f"a difference of {100 * least:.1f} points is"
         yield (
-            "Each was trained once. Intervals are of a paired bootstrap over records, p of McNemar's exact test, "
-            f"corrected for {len(results.effects)} comparisons (Holm); the luck of a training is in neither"
+            "Each was trained once. Intervals are of a paired bootstrap over records, p of McNemar's exact "
+            f"test, corrected for {len(results.effects)} comparisons (Holm); the luck of a training is in "
+            "neither"
             + (": `again` shows it" if "again" in results.variants else "")
-            + f". With so many records and {discordant:.1%} of them answered otherwise, {seen} seen in 8 of 10 "
-            "runs.\n"
+            + f". With so many records and {discordant:.1%} of them answered otherwise, {seen} seen in 8 "
+            "of 10 runs.\n"
         )
 
 
@@ -164,7 +166,9 @@ def _goals(results: Results) -> Iterator[str]:
     if vllm and "plain" in variants:
         said, own = np.array(vllm["answers"]), results.answers("plain")
         apart = float((said == results.truth).mean()) - results.accuracy("plain")
-        only = [int(((a == results.truth) & (b != results.truth)).sum()) for a, b in ((said, own), (own, said))]
+        only = [
+            int(((a == results.truth) & (b != results.truth)).sum()) for a, b in ((said, own), (own, said))
+        ]
         yield (
             f"vLLM and transformers are within one point: {_whether(abs(apart) <= NEAR)}, {100 * apart:+.2f} "
             f"points; {int((said != own).sum())} of {len(own)} answers differ (p {mcnemar(*only):.2g})."
@@ -172,8 +176,8 @@ def _goals(results: Results) -> Iterator[str]:
     killed = variants.get("few", {}).get("killed_at")
     if killed:
         yield (
-            f"A training that is killed goes on: `few` was killed with {killed[-1]} written, and the same call "
-            f"ended it at step {variants['few']['steps']}."
+            f"A training that is killed goes on: `few` was killed with {killed[-1]} written, and the same "
+            f"call ended it at step {variants['few']['steps']}."
         )
 
 
@@ -195,8 +199,8 @@ def _explained(results: Results) -> Iterator[str]:
         else f"a standard deviation of {100 * noise:.1f} points"
     )
     yield (
-        "All recipes together, as `datakit scores --explain` does: a regression with effects drawn towards nothing "
-        f"that knows that the records are the same, and with the luck of a training, {luck}.\n"
+        "All recipes together, as `datakit scores --explain` does: a regression with effects drawn towards "
+        f"nothing that knows that the records are the same, and with the luck of a training, {luck}.\n"
     )
 
 
@@ -227,12 +231,21 @@ def _planned(results: Results) -> Iterator[str]:
         rows.append(_pair("seconds until vLLM answers", planned.get("start_s"), vllm.get("start_s")))
     yield _table(("figure", "planned", "real", "real to planned"), rows)
     yield "A dash: not planned, or not measured. Steps and memory are those of `plain`, trained alone.\n"
-    head = ("recipe", "steps", "training, s", "a step, s", "check to export, s", "asked in, s", "first, last loss")
+    head = (
+        "recipe",
+        "steps",
+        "training, s",
+        "a step, s",
+        "check to export, s",
+        "asked in, s",
+        "first, last loss",
+    )
     yield _table(
         head,
         [
             [
-                f"`{name}`", str(row["steps"]), str(row["train_s"]), _figure(row["step_s"]), f"{row['handoff_s']:.0f}",
+                f"`{name}`", str(row["steps"]), str(row["train_s"]), _figure(row["step_s"]),
+                f"{row['handoff_s']:.0f}",
                 f"{row['transformers_s']:.0f}", f"{row['losses'][0]:.2f}, {row['losses'][-1]:.3f}",
             ]
             for name, row in results.variants.items()
@@ -246,17 +259,17 @@ def _how(results: Results) -> Iterator[str]:
     screens = facts["screens"]
     yield (
         f"{machine['gpu'] or 'no GPU'} (name, MiB), {machine['cores']} cores, {machine['date']}; Python "
-        f"{machine['python']}, torch {machine['torch']}, transformers {machine['transformers']}, LLaMA-Factory "
-        f"{machine['llamafactory']}, vLLM {machine['vllm']}."
+        f"{machine['python']}, torch {machine['torch']}, transformers {machine['transformers']}, LLaMA-"
+        f"Factory {machine['llamafactory']}, vLLM {machine['vllm']}."
     )
     first = next(iter(facts["variants"].values()))["needs"]
     yield (
-        f"{first['parameters'] / 1e6:.1f} million weights, {facts['steps']} steps of {facts['batch']} screens of at "
-        f"most {facts['pixels']:,} pixels, whatever the number of training screens."
+        f"{first['parameters'] / 1e6:.1f} million weights, {facts['steps']} steps of {facts['batch']} screens "
+        f"of at most {facts['pixels']:,} pixels, whatever the number of training screens."
     )
     yield (
-        f"{screens['train']:,} training screens, {screens['held_out']} held out; {screens['few']} of the training "
-        f"screens for `few`, {screens['pool']:,} more without their labels for `pseudo`."
+        f"{screens['train']:,} training screens, {screens['held_out']} held out; {screens['few']} of the "
+        f"training screens for `few`, {screens['pool']:,} more without their labels for `pseudo`."
     )
     yield f"`noisy`: {facts['planted']} labels are any other one."
     found = facts.get("correction")
@@ -269,8 +282,8 @@ def _how(results: Results) -> Iterator[str]:
     if pseudo:
         kept = pseudo["train"] - screens["few"]
         yield f"`pseudo`: {kept} labels of training are predictions, {pseudo['wrong_labels']} of them wrong."
-    yield f"`tail`: {', '.join(str(count) for count in reversed(facts['tail']))} screens of the classes."
-    yield "The recipes: `python scripts/gpu_proof.py prepare` writes and builds them (scripts/proof/variants.py)."
+    yield f"`tail`: {', '.join(str(count) for count in reversed(facts['tail']))} screens a class."
+    yield "The recipes: scripts/proof/variants.py; `scripts/gpu_proof.py prepare` writes and builds them."
 
 
 def _pair(what: str, planned: float | None, real: float | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""On the GPU machine: every variant trained and asked, the first alone and measured, the others side by side."""
+"""On the GPU machine: every variant trained and asked, the first alone and measured, others side by side."""
 
 from __future__ import annotations
 
@@ -97,13 +97,17 @@ def run(here: Path, results: Path, limits: Limits, only: Sequence[str] | None) -
     facts = json.loads((here / "facts.json").read_text("utf-8"))
     names = [name for name in facts["variants"] if not only or name in only]
     work = Work(here, results, limits)
-    draw_weights(work)
+    try:
+        draw_weights(work)
+    except Stopped as error:
+        work.say(f"no weights: {error}")
+        return 1
     note(work, "machine", machine())
     if FIRST in names:
         names.remove(FIRST)
         with Watch(results / "gpu.json"):
             attempt(work, FIRST)
-    with ThreadPoolExecutor(limits.at_once + 1) as pool:
+    with ThreadPoolExecutor(limits.at_once) as pool:
         if (results / f"{FIRST}.json").is_file() and not (results / "vllm.json").is_file():
             free = threading.Event()
             pool.submit(attempt_vllm, work, free)
@@ -145,12 +149,16 @@ def variant(work: Work, name: str) -> Row:
     bundle, log = work.here / f"{name}-bundle", work.results / "logs" / f"{name}.log"
     flags = f"max_steps={work.limits.steps} save_steps=1 logging_steps=1" if work.limits.steps else ""
     if work.limits.cpu:
-        flags += " per_device_train_batch_size=2 preprocessing_num_workers=1 dataloader_num_workers=0 bf16=false"
+        flags += (
+            " per_device_train_batch_size=2 preprocessing_num_workers=1 dataloader_num_workers=0 bf16=false"
+        )
     words = [str(bundle / "run.sh"), *(["--train-flags", flags] if flags else [])]
     words += ["--cpu"] if work.limits.cpu else []
     row: Row = {}
     if name == KILLED and not (work.results / "killed.json").is_file():
-        work.call([*words, "--only", "check", "--only", "train"], log, until=lambda: bool(checkpoints(bundle)))
+        work.call(
+            [*words, "--only", "check", "--only", "train"], log, until=lambda: bool(checkpoints(bundle))
+        )
         row["killed_at"] = checkpoints(bundle)
         (work.results / "killed.json").write_text(json.dumps(row["killed_at"]), "utf-8")
         work.say(f"{name}: killed at {row['killed_at']}, goes on")
@@ -181,7 +189,9 @@ def trained(bundle: Path) -> Row:
     clock = [sum(int(part) * 60**at for at, part in enumerate(reversed(line["elapsed_time"].split(":"))))
              for line in steps]  # fmt: skip
     taken = steps[-1]["current_steps"] - steps[0]["current_steps"]
-    stages = {path.stem: json.loads(path.read_text("utf-8")) for path in bundle.glob("*-runs/*/stages/*.json")}
+    stages = {
+        path.stem: json.loads(path.read_text("utf-8")) for path in bundle.glob("*-runs/*/stages/*.json")
+    }
     return {
         "train_s": clock[-1],
         "steps": steps[-1]["current_steps"],

@@ -13,7 +13,7 @@ PROMPTS = {
     "plain": "{% for _ in images %}<image>{% endfor %}类别？\n",
     "ocr": "{% for _ in images %}<image>{% endfor %}{{ ocr_text | without_status_bar }}\n类别？\n",
 }
-"""A model that starts from nothing reads no instructions: the shipped prompts would be long constants to it."""
+"""A model that starts from nothing reads no instructions: the shipped prompts are long constants to it."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,11 @@ class Variant:
     @property
     def steps(self) -> list[str]:
         """The recipe's steps, one a line."""
-        pool = [f"read.jsonl: {{path: ../data/pool.jsonl, image: image, label: null, {ROOT}}}"] if self.pool else []
+        pool = (
+            [f"read.jsonl: {{path: ../data/pool.jsonl, image: image, label: null, {ROOT}}}"]
+            if self.pool
+            else []
+        )
         return [
             f"read.jsonl: {{path: ../data/{self.data}.jsonl, image: image, label: label, {ROOT}}}",
             *pool,
@@ -104,7 +108,7 @@ train:
   plot_loss: false
   cutoff_len: 1024
   seed: {seed}
-serve: {{gpu_memory_gb: 79.6, gpu_memory_utilization: 0.5}}
+serve: {{gpu_memory_gb: 79.6, gpu_memory_utilization: 0.25}}
 run: {{max_reject_rate: 1.0, fail_on: []}}
 """
 
@@ -135,26 +139,49 @@ VARIANTS = (
         after_split=("annotate.predict: {}", "curate.pseudo_labels: {}"),
     ),
     Variant(
-        "ocr", "the text that OCR read in the prompt", "plain", prompt="ocr.j2", before_split=(_OCR,),
-        max_chars=300, halves=2,
-    ),  # fmt: skip
+        "ocr",
+        "the text that OCR read in the prompt",
+        "plain",
+        prompt="ocr.j2",
+        before_split=(_OCR,),
+        max_chars=300,
+        halves=2,
+    ),
     Variant(
-        "label_first", "a reason behind the label", "plain", answer="answer/label_first.j2",
-        before_split=(_OCR,), after_split=_REASONS, halves=2,
-    ),  # fmt: skip
+        "label_first",
+        "a reason behind the label",
+        "plain",
+        answer="answer/label_first.j2",
+        before_split=(_OCR,),
+        after_split=_REASONS,
+        halves=2,
+    ),
     Variant(
-        "reason_first", "a reason before the label", "plain", answer="answer/reason_first.j2",
-        before_split=(_OCR,), after_split=_REASONS, halves=2,
-    ),  # fmt: skip
+        "reason_first",
+        "a reason before the label",
+        "plain",
+        answer="answer/reason_first.j2",
+        before_split=(_OCR,),
+        after_split=_REASONS,
+        halves=2,
+    ),
     Variant("tail", "100 screens of the commonest class down to 8 of the rarest", "plain", data="tail"),
     Variant(
-        "balanced", "balance.resample evens the classes out", "tail", data="tail",
+        "balanced",
+        "balance.resample evens the classes out",
+        "tail",
+        data="tail",
         after_split=("balance.resample: {strategy: uniform, max_repeat: 8}",),
-    ),  # fmt: skip
+    ),
     Variant("again", "nothing: another seed of the trainer", "plain", seed=43),
-    Variant("names", "the shipped prompt with the names of all labels", "plain",
-            prompt="ecom/classify_v1.j2"),
-)  # fmt: skip
+    Variant(
+        "names",
+        "the shipped prompt with the names of all labels",
+        "plain",
+        prompt="ecom/classify_v1.j2",
+        halves=2,
+    ),
+)
 
 
 def variant(name: str) -> Variant:
