@@ -129,7 +129,7 @@ mkdir -p {done}/trained/checkpoint-240 {done}/served {done}/stages
 printf '%s' '{log}' > {done}/trained/trainer_log.jsonl
 echo '{{"seconds": 12}}' > {done}/stages/train.json
 echo '{{}}' > {done}/trained/checkpoint-240/trainer_state.json
-[ ! -e {folder}/slow ] || {{ rm {folder}/slow; sleep 60; }}
+[ ! -e {folder}/slow ] || {{ rm {folder}/slow; setsid sleep 60 & echo $! > {folder}/trainer; wait; }}
 """
     (folder / "run.sh").write_text(script, "utf-8")
     (folder / "run.sh").chmod(0o755)
@@ -159,6 +159,13 @@ def calls(here: Path, name: str) -> int:
     return len(path.read_text("utf-8").splitlines()) if path.is_file() else 0
 
 
+def is_alive(here: Path, name: str) -> bool:
+    """Whether the trainer, which has a session of its own, has outlived its command."""
+    trainer = (here / f"{name}-bundle" / "trainer").read_text("utf-8").strip()
+    status = Path("/proc", trainer, "stat")
+    return status.exists() and status.read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
+
+
 def document(results: Path) -> dict[str, Any]:
     return json.loads((results / "results.json").read_text("utf-8"))  # type: ignore[no-any-return]
 
@@ -185,6 +192,7 @@ def test_one_training_is_killed_at_its_checkpoint_and_goes_on(here: Path, tmp_pa
     (here / "few-bundle" / "slow").touch()
     run.run(here, tmp_path / "results", run.Limits(60, 2, cpu=True), ["few"])
     assert document(tmp_path / "results")["variants"]["few"]["killed_at"] == ["checkpoint-240"]
+    assert not is_alive(here, "few")
     assert calls(here, "few") == 2
 
 
@@ -210,6 +218,7 @@ def test_a_training_that_outlasts_the_time_is_cut_off_with_all_it_started(here: 
     (here / "noisy-bundle" / "slow").touch()
     assert run.run(here, tmp_path / "results", run.Limits(1.5, 1, cpu=True), ["noisy"]) == 3
     assert "cut off" in document(tmp_path / "results")["not_run"]["noisy"]
+    assert not is_alive(here, "noisy")
 
 
 # The page

@@ -264,8 +264,8 @@ def _how(results: Results) -> Iterator[str]:
     )
     first = next(iter(facts["variants"].values()))["needs"]
     yield (
-        f"{first['parameters'] / 1e6:.1f} million weights, {facts['steps']} steps of {facts['batch']} screens "
-        f"of at most {facts['pixels']:,} pixels, whatever the number of training screens."
+        f"{first['parameters'] / 1e6:.1f} million weights, {facts['steps']} steps of {facts['batch']} screens"
+        f" of at most {facts['pixels']:,} pixels, whatever the number of training screens."
     )
     yield (
         f"{screens['train']:,} training screens, {screens['held_out']} held out; {screens['few']} of the "

@@ -84,11 +84,30 @@ class Work:
                     time.sleep(0.3)
             finally:
                 if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
+                    kill(process.pid)
                     process.wait()
         if code:
             end = log.read_text("utf-8", "replace").splitlines()[-12:]
             raise Stopped(f"{Path(words[0]).name} ended with {code}: " + " | ".join(end))
+
+
+def kill(top: int) -> None:
+    """Ends a process and all that it started, which may have sessions of their own, as a trainer does."""
+    parents: dict[int, int] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text("utf-8", "replace").rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        parents[int(status.parent.name)] = int(fields[1])
+    doomed = [top]
+    for one in doomed:
+        doomed += [child for child, parent in parents.items() if parent == one]
+    for one in doomed:
+        try:
+            os.kill(one, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
 
 
 def run(here: Path, results: Path, limits: Limits, only: Sequence[str] | None) -> int:
@@ -159,9 +178,10 @@ def variant(work: Work, name: str) -> Row:
         work.call(
             [*words, "--only", "check", "--only", "train"], log, until=lambda: bool(checkpoints(bundle))
         )
-        row["killed_at"] = checkpoints(bundle)
-        (work.results / "killed.json").write_text(json.dumps(row["killed_at"]), "utf-8")
-        work.say(f"{name}: killed at {row['killed_at']}, goes on")
+        (work.results / "killed.json").write_text(json.dumps(checkpoints(bundle)), "utf-8")
+        work.say(f"{name}: killed at {checkpoints(bundle)}, goes on")
+    if name == KILLED:
+        row["killed_at"] = json.loads((work.results / "killed.json").read_text("utf-8"))
     began = time.monotonic()
     work.call([*words, "--only", "check", "--only", "train", "--only", "export"], log)
     row["handoff_s"] = round(time.monotonic() - began, 1)
@@ -186,9 +206,13 @@ def trained(bundle: Path) -> Row:
     log = next(bundle.glob("*-runs/*/trained/trainer_log.jsonl"))
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
     steps = [line for line in lines if "loss" in line and line.get("elapsed_time")]
-    clock = [sum(int(part) * 60**at for at, part in enumerate(reversed(line["elapsed_time"].split(":"))))
-             for line in steps]  # fmt: skip
-    taken = steps[-1]["current_steps"] - steps[0]["current_steps"]
+    clock = [
+        sum(int(part) * 60**at for at, part in enumerate(reversed(line["elapsed_time"].split(":"))))
+        for line in steps
+    ]
+    # A training that goes on counts its seconds from 0 again: the last stretch is what is measured.
+    first = max((at for at in range(1, len(clock)) if clock[at] < clock[at - 1]), default=0)
+    taken = steps[-1]["current_steps"] - steps[first]["current_steps"]
     stages = {
         path.stem: json.loads(path.read_text("utf-8")) for path in bundle.glob("*-runs/*/stages/*.json")
     }
@@ -196,7 +220,7 @@ def trained(bundle: Path) -> Row:
         "train_s": clock[-1],
         "steps": steps[-1]["current_steps"],
         "steps_logged": [line["current_steps"] for line in steps],
-        "step_s": (clock[-1] - clock[0]) / taken if taken > 0 else None,
+        "step_s": (clock[-1] - clock[first]) / taken if taken > 0 else None,
         "losses": [line["loss"] for line in steps],
         "stages_s": {stage: record.get("seconds") for stage, record in stages.items()},
     }
@@ -347,7 +371,7 @@ def collect(work: Work) -> None:
         for name in (*facts["variants"], "vllm")
         if (work.results / f"{name}.json").is_file()
     }
-    truth = next((row["truth"] for row in rows.values()), {})
+    truth: dict[str, str] = next((row["truth"] for row in rows.values()), {})
     labels = sorted(set(truth.values()))
     at = {label: number for number, label in enumerate(labels)}
     for row in rows.values():
