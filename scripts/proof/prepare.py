@@ -10,20 +10,33 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from proof.variants import BATCH, PIXELS, PROMPTS, STEPS, VARIANTS, Variant
-from proof.variants import ROOT as PICTURES
+from proof.variants import BATCH, PICTURES, PIXELS, PROMPTS, STEPS, VARIANTS, Variant
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = {"train": 211, "held_out": 212}
 NOISE = 0.05
 COMMON, RARE = 100, 8
 """Training screens of the commonest and the rarest class of the long tail."""
+READ = """\
+# recipes/read.yaml: what OCR reads on the screens as they were drawn
+version: 1
+name: read
+seed: 7
+labels: {root}/templates/ecom/labels.yaml
+steps:
+  - read.jsonl: {{path: ../data/screens.jsonl, image: image, label: label, image_root: ../../screens}}
+  - annotate.ocr: {{engine: rapidocr, into: ocr}}
+  - render.chat: {{prompt: plain.j2, answer: label_only, max_chars: 500}}
+emit: [llamafactory]
+run: {{max_reject_rate: 1.0, fail_on: []}}
+"""
 FIND = """\
 # recipes/find.yaml: which labels of the noisy records the others doubt
 version: 1
@@ -32,7 +45,6 @@ seed: 7
 labels: {root}/templates/ecom/labels.yaml
 steps:
   - read.jsonl: {{path: ../data/noisy.jsonl, image: image, label: label, {pictures}}}
-  - annotate.ocr: {{engine: rapidocr, into: ocr}}
   - curate.label_noise: {{}}
   - render.chat: {{prompt: plain.j2, answer: label_only, max_chars: 500}}
 emit: [llamafactory]
@@ -60,7 +72,10 @@ def prepare(out: Path, trainer_python: str, amounts: Amounts, names: Sequence[st
         (project / "templates" / f"{name}.j2").write_text(text, "utf-8")
     draw(out / "screens", amounts, workers)
     facts: Row = {"steps": STEPS, "batch": BATCH, "pixels": PIXELS, "screens": vars(amounts)}
-    facts |= write_data(out / "screens", project / "data", amounts)
+    rows = {part: rows_of(out / "screens", part, getattr(amounts, part)) for part in SEEDS}
+    shrink(out, [row["image"] for own in rows.values() for row in own])
+    read_texts(project, rows)
+    facts |= write_data(rows, project / "data", amounts)
     make_model(project / "model", trainer_python)
     chosen = [one for one in VARIANTS if one.name in names]
     if any(one.name == "corrected" for one in chosen):
@@ -97,11 +112,49 @@ def draw(folder: Path, amounts: Amounts, workers: int) -> None:
         subprocess.run([*script, *words], check=True)
 
 
-def write_data(screens: Path, folder: Path, amounts: Amounts) -> Row:
+def shrink(out: Path, images: Sequence[str]) -> None:
+    """small/: the pictures at the size of the training, so that no build scales them again."""
+    for name in sorted({str(Path(image).parent) for image in images}):
+        (out / "small" / name).mkdir(parents=True, exist_ok=True)
+    missing = [image for image in images if not (out / "small" / image).is_file()]
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(_shrink, [(out, image) for image in missing], chunksize=32))
+
+
+def _shrink(job: tuple[Path, str]) -> None:
+    from PIL import Image
+
+    out, image = job
+    with Image.open(out / "screens" / image) as opened:
+        opened.draft("RGB", (opened.width // 2, opened.height // 2))
+        picture = opened.convert("RGB")
+    scale = (PIXELS / (picture.width * picture.height)) ** 0.5
+    size = int(picture.width * scale), int(picture.height * scale)
+    draft = (out / "small" / image).with_suffix(".part")
+    picture.resize(size, Image.Resampling.BICUBIC).save(draft, "JPEG", quality=92, subsampling=0)
+    draft.rename(out / "small" / image)
+
+
+def read_texts(project: Path, rows: Mapping[str, Sequence[Row]]) -> None:
+    """Puts what OCR reads on the screens as they were drawn into the rows, as `ocr_text`."""
+    from datakit.library import build
+    from datakit.opened_build import open_build
+
+    (project / "data").mkdir(exist_ok=True)
+    write_lines(project / "data" / "screens.jsonl", [row for own in rows.values() for row in own])
+    path = project / "recipes" / "read.yaml"
+    path.write_text(READ.format(root=ROOT), "utf-8")
+    records = open_build(build(path, card=False).folder).records.select("id", "ocr_text").collect()
+    texts = dict(records.iter_rows())
+    for row in (row for own in rows.values() for row in own):
+        row["ocr_text"] = texts[row["id"]]
+
+
+def write_data(rows: Mapping[str, Sequence[Row]], folder: Path, amounts: Amounts) -> Row:
     """The files of records that the recipes read; what was planted and left out, in figures."""
     folder.mkdir(exist_ok=True)
-    train = rows_of(screens, "train", amounts.train)
-    held = [{**row, "given_split": "val"} for row in rows_of(screens, "held_out", amounts.held_out)]
+    train = list(rows["train"])
+    held = [{**row, "given_split": "val"} for row in rows["held_out"]]
     end = amounts.few + amounts.pool
     noisy, planted = with_noise(train)
     files: dict[str, list[Row]] = {
@@ -109,17 +162,20 @@ def write_data(screens: Path, folder: Path, amounts: Amounts) -> Row:
         "noisy": noisy,
         "few": train[: amounts.few],
         "pool": [
-            {key: row[key] for key in ("id", "image", "given_split")} for row in train[amounts.few : end]
+            {key: value for key, value in row.items() if key != "label"} for row in train[amounts.few : end]
         ],
         "tail": long_tail(train),
         "held_out": held,
     }
-    for name, rows in files.items():
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        (folder / f"{name}.jsonl").write_text(text, "utf-8")
+    for name, own in files.items():
+        write_lines(folder / f"{name}.jsonl", own)
     truth = {row["id"]: row["label"] for row in train}
     (folder / "truth.json").write_text(json.dumps(truth, ensure_ascii=False), "utf-8")
     return {"planted": planted, "tail": sorted(Counter(row["label"] for row in files["tail"]).values())}
+
+
+def write_lines(path: Path, rows: Sequence[Row]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
 
 
 def rows_of(screens: Path, part: str, count: int) -> list[Row]:

@@ -8,7 +8,8 @@ from pathlib import Path
 PIXELS = 50_176
 STEPS = 480
 BATCH = 64
-ROOT = "image_root: ../../screens"
+PICTURES = "image_root: ../../small"
+"""Where the pictures of the records lie, at the size of the training."""
 PROMPTS = {
     "plain": "{% for _ in images %}<image>{% endfor %}类别？\n",
     "ocr": "{% for _ in images %}<image>{% endfor %}{{ ocr_text | without_status_bar }}\n类别？\n",
@@ -40,14 +41,14 @@ class Variant:
     def steps(self) -> list[str]:
         """The recipe's steps, one a line."""
         pool = (
-            [f"read.jsonl: {{path: ../data/pool.jsonl, image: image, label: null, {ROOT}}}"]
+            [f"read.jsonl: {{path: ../data/pool.jsonl, image: image, label: null, {PICTURES}}}"]
             if self.pool
             else []
         )
         return [
-            f"read.jsonl: {{path: ../data/{self.data}.jsonl, image: image, label: label, {ROOT}}}",
+            f"read.jsonl: {{path: ../data/{self.data}.jsonl, image: image, label: label, {PICTURES}}}",
             *pool,
-            f"read.jsonl: {{path: ../data/held_out.jsonl, image: image, label: label, {ROOT}}}",
+            f"read.jsonl: {{path: ../data/held_out.jsonl, image: image, label: label, {PICTURES}}}",
             "guard.image: {min_side_px: 28, max_ratio: 200}",
             f"guard.label: {{allow_missing: {str(self.pool).lower()}}}",
             *self.before_split,
@@ -84,7 +85,7 @@ labels: {root}/templates/ecom/labels.yaml
 llm: {{provider: offline}}
 steps:
 {steps}emit:
-  - llamafactory: {{images: resize, image_max_pixels: {pixels}}}
+  - llamafactory: {{images: link}}
 train:
   model: ../model
   method: full
@@ -112,7 +113,6 @@ serve: {{gpu_memory_gb: 79.6, gpu_memory_utilization: 0.25}}
 run: {{max_reject_rate: 1.0, fail_on: []}}
 """
 
-_OCR = "annotate.ocr: {engine: rapidocr, into: ocr}"
 _REASONS = (
     "annotate.describe: {template: ecom/describe.j2, into: description}",
     "annotate.reason: {template: ecom/reason.j2, into: reason}",
@@ -135,7 +135,6 @@ VARIANTS = (
         "few",
         data="few",
         pool=True,
-        before_split=(_OCR,),
         after_split=("annotate.predict: {}", "curate.pseudo_labels: {}"),
     ),
     Variant(
@@ -143,7 +142,6 @@ VARIANTS = (
         "the text that OCR read in the prompt",
         "plain",
         prompt="ocr.j2",
-        before_split=(_OCR,),
         max_chars=300,
         halves=2,
     ),
@@ -152,7 +150,6 @@ VARIANTS = (
         "a reason behind the label",
         "plain",
         answer="answer/label_first.j2",
-        before_split=(_OCR,),
         after_split=_REASONS,
         halves=2,
     ),
@@ -161,7 +158,6 @@ VARIANTS = (
         "a reason before the label",
         "plain",
         answer="answer/reason_first.j2",
-        before_split=(_OCR,),
         after_split=_REASONS,
         halves=2,
     ),
