@@ -211,6 +211,14 @@ def test_a_variant_that_fails_is_named_with_the_end_of_its_log_and_the_others_go
     assert "few" in found["variants"]
 
 
+def test_a_variant_that_failed_beside_others_is_tried_once_more_alone(here: Path, tmp_path: Path) -> None:
+    script = here / "noisy-bundle" / "run.sh"
+    once = f"[ -e {here}/failed ] || {{ touch {here}/failed; exit 1; }}"
+    script.write_text(script.read_text("utf-8").replace("echo called", f"{once}\necho called", 1), "utf-8")
+    run.run(here, tmp_path / "results", run.Limits(60, 2, cpu=True), ["few", "noisy"])
+    assert set(document(tmp_path / "results")["variants"]) == {"few", "noisy"}
+
+
 def test_a_variant_that_would_not_fit_is_not_begun(here: Path, tmp_path: Path) -> None:
     work = run.Work(here, tmp_path / "results", run.Limits(10, 1, cpu=True), longest_s=100.0)
     (work.results / "logs").mkdir(parents=True)

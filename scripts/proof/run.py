@@ -132,6 +132,8 @@ def run(here: Path, results: Path, limits: Limits, only: Sequence[str] | None) -
             pool.submit(attempt_vllm, work, free)
             free.wait()
         list(pool.map(lambda name: attempt(work, name), names))
+    for name in names:  # what failed beside others may do so for want of memory: once more, alone
+        attempt(work, name)
     collect(work)
     undone = json.loads((results / "results.json").read_text("utf-8"))["not_run"]
     work.say(f"done; not run: {', '.join(undone) or 'none'}")
@@ -144,6 +146,7 @@ def attempt(work: Work, name: str) -> None:
     if target.is_file():
         return
     need = work.longest_s * ROOM_S
+    wait_for_memory(work, name)
     if work.left_s < need:
         note(work, name, f"not begun: about {need:.0f} s are wanted, and {work.left_s:.0f} s were left")
         return
@@ -161,6 +164,17 @@ def attempt(work: Work, name: str) -> None:
         target.write_text(json.dumps(row, ensure_ascii=False), "utf-8")
     note(work, name, None)
     work.say(f"{name}: {row['right']} of {len(row['answers'])} right, {row['seconds']} s")
+
+
+def wait_for_memory(work: Work, name: str) -> None:
+    """Until as much GPU memory is free as the plan of the training asks for: its check refuses less."""
+    facts = json.loads((work.here / "facts.json").read_text("utf-8"))
+    need = facts["variants"][name].get("needs", {}).get("gpu_bytes", 0) >> 20
+    while work.left_s > 0:
+        free = smi("memory.free").splitlines()[:1]
+        if not (free and free[0].isdigit()) or int(free[0]) >= need:
+            return
+        time.sleep(3)
 
 
 def variant(work: Work, name: str) -> Row:
