@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from proof.machine import Row, Watch, kill, machine, smi
 
 FIRST = "plain"
 """Is trained alone, so that its time and memory mean something, and asked through vLLM too."""
@@ -29,7 +29,6 @@ _LOG_FACTS = {
     "weights_gib": r"Model loading took ([\d.]+) GiB",
     "engine_s": r"init engine .* took ([\d.]+) s",
 }
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -91,25 +90,6 @@ class Work:
             raise Stopped(f"{Path(words[0]).name} ended with {code}: " + " | ".join(end))
 
 
-def kill(top: int) -> None:
-    """Ends a process and all that it started, which may have sessions of their own, as a trainer does."""
-    parents: dict[int, int] = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text("utf-8", "replace").rpartition(")")[2].split()
-        except OSError:  # it has ended meanwhile
-            continue
-        parents[int(status.parent.name)] = int(fields[1])
-    doomed = [top]
-    for one in doomed:
-        doomed += [child for child, parent in parents.items() if parent == one]
-    for one in doomed:
-        try:
-            os.kill(one, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-
-
 def run(here: Path, results: Path, limits: Limits, only: Sequence[str] | None) -> int:
     """results.json, written anew after each variant. 0 when all are done, else 3."""
     (results / "logs").mkdir(parents=True, exist_ok=True)
@@ -126,14 +106,17 @@ def run(here: Path, results: Path, limits: Limits, only: Sequence[str] | None) -
         names.remove(FIRST)
         with Watch(results / "gpu.json"):
             attempt(work, FIRST)
+    if (done := results / f"{FIRST}.json").is_file():
+        work.longest_s = json.loads(done.read_text("utf-8"))["seconds"]
     with ThreadPoolExecutor(limits.at_once) as pool:
         if (results / f"{FIRST}.json").is_file() and not (results / "vllm.json").is_file():
             free = threading.Event()
             pool.submit(attempt_vllm, work, free)
             free.wait()
         list(pool.map(lambda name: attempt(work, name), names))
-    for name in names:  # what failed beside others may do so for want of memory: once more, alone
-        attempt(work, name)
+    for name in names:  # what failed beside others may have lacked memory: once more, alone
+        if work.left_s > work.longest_s:
+            attempt(work, name)
     collect(work)
     undone = json.loads((results / "results.json").read_text("utf-8"))["not_run"]
     work.say(f"done; not run: {', '.join(undone) or 'none'}")
@@ -159,8 +142,6 @@ def attempt(work: Work, name: str) -> None:
         return
     row["seconds"] = round(time.monotonic() - began, 1)
     with work.lock:
-        if name == FIRST:
-            work.longest_s = row["seconds"]
         target.write_text(json.dumps(row, ensure_ascii=False), "utf-8")
     note(work, name, None)
     work.say(f"{name}: {row['right']} of {len(row['answers'])} right, {row['seconds']} s")
@@ -311,57 +292,6 @@ def draw_weights(work: Work) -> None:
     log = work.results / "logs" / "model.log"
     work.call([sys.executable, "-c", script, str(folder)], log)
     (folder.with_name("model.new") / "model.safetensors").rename(folder / "model.safetensors")
-
-
-def machine() -> Row:
-    """What the figures were measured on."""
-    about: Row = {"python": platform.python_version(), "cores": os.cpu_count(), "date": time.strftime("%F")}
-    from importlib.metadata import PackageNotFoundError, version
-
-    for package in ("torch", "transformers", "llamafactory", "vllm"):
-        try:
-            about[package] = version(package)
-        except PackageNotFoundError:
-            about[package] = None
-    about["gpu"] = " ".join(smi("name,memory.total").split())
-    return about
-
-
-def smi(fields: str) -> str:
-    """What nvidia-smi says; "" where there is none."""
-    try:
-        words = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
-        return subprocess.run(words, capture_output=True, text=True, timeout=20, check=False).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-
-
-class Watch:
-    """The most GPU memory in use while it lasts, in MiB, beyond what was in use before."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.over = path, threading.Event()
-        self.thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> None:
-        self.thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        self.thread.join()
-
-    def _look(self) -> None:
-        used, busy = [], []
-        while not self.over.is_set():
-            first = smi("memory.used,utilization.gpu").splitlines()[:1]
-            if first and first[0].count(",") == 1:
-                memory, share = first[0].split(",")
-                used.append(int(memory))
-                busy.append(int(share) if share.strip().isdigit() else 0)
-            self.over.wait(1.0)
-        if used and not self.path.is_file():
-            row = {"before_mib": used[0], "peak_mib": max(used), "most_busy": max(busy)}
-            self.path.write_text(json.dumps(row), "utf-8")
 
 
 def note(work: Work, name: str, text: Any) -> None:

@@ -1,0 +1,85 @@
+"""The GPU machine: what it is, how much memory is in use, and how a program and all it started are ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def kill(top: int) -> None:
+    """Ends a process and all that it started, which may have sessions of their own, as a trainer does."""
+    parents: dict[int, int] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text("utf-8", "replace").rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        parents[int(status.parent.name)] = int(fields[1])
+    doomed = [top]
+    for one in doomed:
+        doomed += [child for child, parent in parents.items() if parent == one]
+    for one in doomed:
+        try:
+            os.kill(one, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def machine() -> Row:
+    """What the figures were measured on."""
+    about: Row = {"python": platform.python_version(), "cores": os.cpu_count(), "date": time.strftime("%F")}
+    from importlib.metadata import PackageNotFoundError, version
+
+    for package in ("torch", "transformers", "llamafactory", "vllm"):
+        try:
+            about[package] = version(package)
+        except PackageNotFoundError:
+            about[package] = None
+    about["gpu"] = " ".join(smi("name,memory.total").split())
+    return about
+
+
+def smi(fields: str) -> str:
+    """What nvidia-smi says; "" where there is none."""
+    try:
+        words = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
+        return subprocess.run(words, capture_output=True, text=True, timeout=20, check=False).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+class Watch:
+    """The most GPU memory in use while it lasts, in MiB, beyond what was in use before."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.over = path, threading.Event()
+        self.thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.thread.join()
+
+    def _look(self) -> None:
+        used, busy = [], []
+        while not self.over.is_set():
+            first = smi("memory.used,utilization.gpu").splitlines()[:1]
+            if first and first[0].count(",") == 1:
+                memory, share = first[0].split(",")
+                used.append(int(memory))
+                busy.append(int(share) if share.strip().isdigit() else 0)
+            self.over.wait(1.0)
+        if used and not self.path.is_file():
+            row = {"before_mib": used[0], "peak_mib": max(used), "most_busy": max(busy)}
+            self.path.write_text(json.dumps(row), "utf-8")
