@@ -80,6 +80,6 @@ class Watch:
                 used.append(int(memory))
                 busy.append(int(share) if share.strip().isdigit() else 0)
             self.over.wait(1.0)
-        if used and not self.path.is_file():
+        if used:
             row = {"before_mib": used[0], "peak_mib": max(used), "most_busy": max(busy)}
             self.path.write_text(json.dumps(row), "utf-8")

@@ -104,8 +104,9 @@ def run(here: Path, results: Path, limits: Limits, only: Sequence[str] | None) -
     note(work, "machine", machine())
     if FIRST in names:
         names.remove(FIRST)
-        with Watch(results / "gpu.json"):
-            attempt(work, FIRST)
+        if not (results / f"{FIRST}.json").is_file():
+            with Watch(results / "gpu.json"):
+                attempt(work, FIRST)
     if (done := results / f"{FIRST}.json").is_file():
         work.longest_s = json.loads(done.read_text("utf-8"))["seconds"]
     with ThreadPoolExecutor(limits.at_once) as pool:
