@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -168,7 +169,14 @@ def is_alive(here: Path, name: str) -> bool:
     """Whether the trainer, which has a session of its own, has outlived its command."""
     trainer = (here / f"{name}-bundle" / "trainer").read_text("utf-8").strip()
     status = Path("/proc", trainer, "stat")
-    return status.exists() and status.read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
+    for _ in range(50):  # a process that was killed takes a moment to go
+        try:
+            if status.read_text("utf-8").rpartition(")")[2].split()[0] == "Z":
+                return False
+        except OSError:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def document(results: Path) -> dict[str, Any]:
@@ -229,7 +237,7 @@ def test_a_variant_that_would_not_fit_is_not_begun(here: Path, tmp_path: Path) -
 
 def test_a_training_that_outlasts_the_time_is_cut_off_with_all_it_started(here: Path, tmp_path: Path) -> None:
     (here / "noisy-bundle" / "slow").touch()
-    assert run.run(here, tmp_path / "results", run.Limits(1.5, 1, cpu=True), ["noisy"]) == 3
+    assert run.run(here, tmp_path / "results", run.Limits(4, 1, cpu=True), ["noisy"]) == 3
     assert "cut off" in document(tmp_path / "results")["not_run"]["noisy"]
     assert not is_alive(here, "noisy")
 

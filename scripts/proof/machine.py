@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,30 @@ Row = dict[str, Any]
 
 def kill(top: int) -> None:
     """Ends a process and all that it started, which may have sessions of their own, as a trainer does."""
-    parents: dict[int, int] = {}
+    doomed: list[int] = []
+    while fresh := [one for one in (top, *_children(doomed)) if one not in doomed]:
+        for one in fresh:  # stopped first, so that none starts another meanwhile
+            _send(one, signal.SIGSTOP)
+        doomed += fresh
+    for one in doomed:
+        _send(one, signal.SIGKILL)
+
+
+def _children(parents: list[int]) -> list[int]:
+    found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = status.read_text("utf-8", "replace").rpartition(")")[2].split()
         except OSError:  # it has ended meanwhile
             continue
-        parents[int(status.parent.name)] = int(fields[1])
-    doomed = [top]
-    for one in doomed:
-        doomed += [child for child, parent in parents.items() if parent == one]
-    for one in doomed:
-        try:
-            os.kill(one, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+        if int(fields[1]) in parents:
+            found.append(int(status.parent.name))
+    return found
+
+
+def _send(process: int, signal_: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, signal_)
 
 
 def machine() -> Row:
