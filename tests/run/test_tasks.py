@@ -302,7 +302,7 @@ run: {max_reject_rate: 1.0}
 @pytest.mark.fault(
     "two tasks show one picture, with other labels or the same",
     "no conflict and no duplicate; the records share a picture",
-    kind="pictures",
+    kind="answers",
 )
 @pytest.mark.parametrize("drop", ["none", "alike"])
 def test_one_picture_in_two_tasks_is_no_conflict_and_no_duplicate(tmp_path: Path, drop: str) -> None:
