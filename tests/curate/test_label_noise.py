@@ -63,7 +63,7 @@ def test_a_wrong_label_is_ranked_first_and_stays_as_it_is(tmp_path: Path) -> Non
     assert out.filter(is_suspect())["id"].to_list() == [rows[3]["id"]]
 
 
-@pytest.mark.fault("a label is spelled by its alias", "the label, and no doubt of it", kind="values")
+@pytest.mark.fault("a label is spelled by its alias", "the label, and no doubt of it", kind="answers")
 def test_another_spelling_of_a_label_is_that_class(tmp_path: Path) -> None:
     labels = LabelSet(tuple(Label(name, aliases=(f"{name}（旧）",)) for name in PAGES))
     rows = screens()
