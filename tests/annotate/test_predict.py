@@ -65,7 +65,7 @@ def test_unlabelled_records_get_label_probability_and_who_predicted() -> None:
     assert (notes["learnt_from"], notes["predicted"]) == (90, 3)
 
 
-@pytest.mark.fault("labels are spelled by their aliases", "learnt as one class each", kind="values")
+@pytest.mark.fault("labels are spelled by their aliases", "learnt as one class each", kind="answers")
 def test_two_spellings_of_a_label_are_one_class() -> None:
     rows = [*labelled(), record(500, None, "工具")]
     expected, _ = predicted(rows)
