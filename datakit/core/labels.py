@@ -195,7 +195,7 @@ def load_labels(path: Path) -> LabelSet:
 
 
 _KNOWN: dict[str, tuple[Label, ...]] = {}
-"""Digest of a good file -> its labels: a build reads its own file and the copy that it keeps several times."""
+"""Digest of a good file -> its labels: a build reads its own file and the copy that it keeps many times."""
 _KNOWN_MOST = 16
 
 
