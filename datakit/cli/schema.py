@@ -31,11 +31,12 @@ def command(output: Path | None) -> int:
     from datakit.library import sections
     from datakit.recipe.schema import recipe_schema
 
+    if output is not None:
+        check_replaceable(output, "a schema of recipes", _is_schema)  # before the work
     text = orjson.dumps(recipe_schema(sections()), option=orjson.OPT_INDENT_2).decode()
     if output is None:
         click.echo(text)
         return 0
-    check_replaceable(output, "a schema of recipes", _is_schema)
     try:
         output.write_text(text + "\n", encoding="utf-8")
     except OSError as error:

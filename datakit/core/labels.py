@@ -178,15 +178,32 @@ def load_labels(path: Path) -> LabelSet:
 
     Raises UserError naming every fault of the file at once.
     """
-    from datakit.core.plain_yaml import YamlFault, compose, other_than_text, value_of  # a bundle has no YAML
-    from datakit.core.text_encoding import decoded
-
     try:
         data = read_regular(path)
     except OSError as error:
         raise UserError(
             f"cannot read the label file {path}: {error.strerror}", remedy="Check `labels:`."
         ) from None
+    digest = hashlib.sha256(data).hexdigest()
+    labels = _KNOWN.get(digest)
+    if labels is None:
+        labels = _labels_of(data, path)
+        while len(_KNOWN) >= _KNOWN_MOST:
+            _KNOWN.pop(next(iter(_KNOWN)), None)
+        _KNOWN[digest] = labels
+    return LabelSet(labels, digest, str(path), data)
+
+
+_KNOWN: dict[str, tuple[Label, ...]] = {}
+"""Digest of a good file -> its labels: a build reads its own file and the copy that it keeps many times."""
+_KNOWN_MOST = 16
+
+
+def _labels_of(data: bytes, path: Path) -> tuple[Label, ...]:
+    """The labels of a file's bytes. Raises UserError with the path."""
+    from datakit.core.plain_yaml import YamlFault, compose, other_than_text, value_of  # a bundle has no YAML
+    from datakit.core.text_encoding import decoded
+
     try:
         root = compose(decoded(data, path, "the label file"))
         document = value_of(root)
@@ -204,7 +221,7 @@ def load_labels(path: Path) -> LabelSet:
     if faults := other_than_text(root, ("labels",)):
         line, words = faults[0].line, "\n  ".join(dict.fromkeys(fault.problem for fault in faults))
         raise UserError(words, where=f"{path}:{line}", remedy="Put each in quotes: labels are texts.")
-    return LabelSet(_labels(rows, where=str(path)), hashlib.sha256(data).hexdigest(), str(path), data)
+    return _labels(rows, where=str(path))
 
 
 def _labels(rows: Iterable[Any], where: str) -> tuple[Label, ...]:

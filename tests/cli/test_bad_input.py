@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from datakit.cli import run
+
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = """\
 name: shop
@@ -41,8 +43,8 @@ class Result:
 class Project:
     """A project of six records in a folder whose name has spaces and Chinese."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.capsys = folder, capsys
         for name in ("recipes", "templates", "data/截图 1"):
             (folder / name).mkdir(parents=True)
         self.recipe(RECIPE)
@@ -79,11 +81,20 @@ class Project:
         self.records(*self.rows(pictures=False))
 
     def datakit(self, *args: str) -> Result:
+        """A command in this process."""
+        self.capsys.readouterr()
+        code = run(list(args))
+        result = Result(code, *self.capsys.readouterr())
+        assert "Traceback" not in result.err, result.err
+        return result
+
+    def program(self, *args: str) -> Result:
+        """A command as a program of its own."""
         env = {key: value for key, value in os.environ.items() if not key.startswith(("OPENAI", "DATAKIT"))}
         done = subprocess.run(
             [sys.executable, "-m", "datakit.cli", *args],
             cwd=self.folder,
-            env={**env, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+            env={**env, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             timeout=120,
             check=False,
@@ -111,12 +122,15 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path / "我的 项目")
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Project:
+    project = Project(tmp_path / "我的 项目", capsys)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(project.folder)
+    return project
 
 
 def test_the_project_itself_is_good_in_a_folder_with_spaces_and_chinese(project: Project) -> None:
-    done = project.build()
+    done = project.program("build", "recipes/店 1.yaml", "--no-card")
     assert (done.code, done.err.count("Error")) == (0, 0)
     rows = json.loads((project.folder / "build" / "shop" / "shop_train.json").read_text("utf-8"))
     assert [row["id"] for row in rows] == [f"r{n}" for n in range(6)]
@@ -189,7 +203,7 @@ def test_a_wrong_template_is_named_with_its_line(template: str, words: str, proj
     "args", [("build",), ("build", "none.yaml"), ("build", "recipes"), ("bild",), ("plan", "x")]
 )
 def test_a_wrong_call_is_refused_with_what_there_is(args: tuple[str, ...], project: Project) -> None:
-    done = project.datakit(*args)
+    done = project.program(*args)
     assert done.code == 2
     assert done.err.strip()
     assert done.out == ""
@@ -264,7 +278,7 @@ def test_every_bad_record_is_a_reject_with_its_line_and_the_good_ones_are_built(
 
 def test_too_many_bad_records_fail_the_build_and_leave_their_account(project: Project) -> None:
     project.records(*spoil(project))
-    done = project.build()
+    done = project.program("build", "recipes/店 1.yaml", "--no-card")
     assert done.code == 1
     assert "11 of 13 records were rejected" in done.err
     assert "max_reject_rate" in done.err

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datakit.core import plain_yaml
 from datakit.core.errors import UserError
 from datakit.core.labels import Label, LabelSet, load_labels, normal_form, shown, visible_form
 from datakit.core.templates import TrustedText
@@ -162,3 +163,27 @@ def test_labels_that_are_no_list_are_refused(rows: str, tmp_path: Path) -> None:
     path.write_text(f"labels: {rows}\n", encoding="utf-8")
     with pytest.raises(UserError, match="holds no list `labels:`"):
         load_labels(path)
+
+
+def test_files_of_the_same_bytes_are_taken_apart_once_and_an_edited_one_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, copy = tmp_path / "labels.yaml", tmp_path / "kept.yaml"
+    for path in (first, copy):
+        path.write_text("labels: [only_here, and_there]\n")
+    looks, look = list[str](), plain_yaml.compose
+    monkeypatch.setattr(plain_yaml, "compose", lambda text: looks.append(text) or look(text))
+    sets = [load_labels(path) for path in (first, copy, first)]
+    assert [len(looks), *(labels.path for labels in sets)] == [1, str(first), str(copy), str(first)]
+    assert sets[0].labels == sets[1].labels
+    copy.write_text("labels: [only_here, and_elsewhere]\n")
+    assert load_labels(copy).names == ("only_here", "and_elsewhere")
+    assert load_labels(first).names == ("only_here", "and_there")
+
+
+def test_each_of_two_files_with_the_same_fault_is_named(tmp_path: Path) -> None:
+    for name in ("one.yaml", "other.yaml", "one.yaml"):
+        (tmp_path / name).write_text("labels:\n  - a\n  - no\n")
+        with pytest.raises(UserError) as told:
+            load_labels(tmp_path / name)
+        assert told.value.where == f"{tmp_path / name}:3"

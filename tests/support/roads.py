@@ -8,7 +8,6 @@ import random
 import re
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +15,10 @@ from typing import Any
 
 from PIL import Image
 
-from datakit.bundling.pack import bundle
 from datakit.cli import run
 from datakit.library import build
 from tests.support.loopback import Call, Loopback, Reply
+from tests.support.unpacked import unpack
 
 RECORDS = 28
 LABELS = ("购物车页面", "退款页面", "退货页面", "首页")
@@ -52,7 +51,7 @@ def write_pictures(folder: Path) -> list[str]:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     dice = random.Random(5)
     for at in range(RECORDS):
-        size = [(1500, 1100), (64, 48), (700, 1400), (20, 300)][at % 4]
+        size = [(1000, 720), (64, 48), (600, 1200), (20, 300)][at % 4]
         small = Image.new("RGB", (16, 12))
         small.putdata([tuple(dice.randrange(256) for _ in range(3)) for _ in range(16 * 12)])
         picture = small.resize(size, Image.Resampling.BICUBIC)
@@ -108,10 +107,7 @@ class Roads:
     @classmethod
     def of(cls, build: Path, folder: Path) -> Roads:
         folder.mkdir()
-        packed = bundle(build, folder / "it.tar")
-        with tarfile.open(folder / "it.tar") as tar:
-            tar.extractall(folder, filter="data")
-        return cls(build, folder / packed.starts_with)
+        return cls(build, unpack(build, folder))
 
     @property
     def data(self) -> Path:

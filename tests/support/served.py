@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ PROMPT = """\
 {% endif %}"""
 
 
+_STORES: list[Path] = []
+"""Of the builds so far: the first one's OCR is taken over by the others, whose screens are the same."""
+
+
 def made_build(
     folder: Path,
     answer: str = "label_only",
@@ -58,6 +63,10 @@ def made_build(
     text = RECIPE.format(answer=f"answers: {answers}" if answers else f"answer: {answer}", keys=keys)
     text = text.replace("image: image,", f"image: image, image_root: {ROOT.anchor},")
     recipe.write_text(text, encoding="utf-8")
+    store = folder / ".datakit"
+    if _STORES and _STORES[0].is_dir() and not store.exists():
+        shutil.copytree(_STORES[0], store)
+    _STORES.append(store)
     return build(recipe, card=False).folder
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import io
 import json
 import marshal
 import socket
@@ -15,7 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from datakit.bundling.needs import needs_of
 from datakit.bundling.pack import bundle
+from datakit.training.run_folder import RunFolder
 from tests.support import fake_trainer, fake_vllm
 from tests.support.waiting import until
 
@@ -60,6 +64,27 @@ def _compiled(source: bytes, name: str) -> bytes:
     return marshal.dumps(compile(source, name, "exec", dont_inherit=True))
 
 
+_ARCHIVES: dict[str, tuple[bytes, str]] = {}
+"""What a bundle is made of -> its bytes, and the folder inside."""
+
+
+def unpack(build: Path, folder: Path) -> Path:
+    """The folder of a bundle; of equal builds, which give the same archive, it is packed once."""
+    made_of = hashlib.sha256(repr(needs_of(RunFolder.of(build))).encode())
+    for path in sorted(path for path in build.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        made_of.update(f"{path.relative_to(build)} {len(content)} ".encode() + content)
+    key = made_of.hexdigest()
+    if key not in _ARCHIVES:
+        packed = bundle(build, folder / "it.tar")
+        _ARCHIVES[key] = ((folder / "it.tar").read_bytes(), packed.starts_with)
+    archive, top = _ARCHIVES[key]
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(folder, filter="data")
+    write_compiled(folder / top / "datakit")
+    return folder / top
+
+
 class UnpackedBundle:
     """A bundle in a folder of its own, and the environment of the machine on which it lies."""
 
@@ -68,11 +93,7 @@ class UnpackedBundle:
 
     def __init__(self, build: Path, folder: Path) -> None:
         folder.mkdir(parents=True)
-        packed = bundle(build, folder / "it.tar")
-        with tarfile.open(folder / "it.tar") as tar:
-            tar.extractall(folder, filter="data")
-        self.build, self.name, self.folder = build, build.name, folder / packed.starts_with
-        write_compiled(self.folder / "datakit")
+        self.build, self.name, self.folder = build, build.name, unpack(build, folder)
         self.port = free_port()
 
     @property
