@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ MAX_DEPTH = 20
 """Brackets in each other. The parser's own limit is near 50."""
 
 _COUNTED = frozenset({"AND", "OR", "NOT", "IS", "IN", "LIKE", "ILIKE", "BETWEEN"})
-_KEYWORDS = _COUNTED | {"NULL", "TRUE", "FALSE"}
+_VALUES = frozenset({"NULL", "TRUE", "FALSE"})
+_KEYWORDS = _COUNTED | _VALUES
 FUNCTIONS = (
     *("abs", "array_contains", "array_length", "char_length", "coalesce", "ends_with", "greatest", "least"),
     *("left", "length", "lower", "octet_length", "regexp_like", "replace", "right", "round", "starts_with"),
@@ -27,6 +29,8 @@ FUNCTIONS = (
 _COUNTS = frozenset({"array_length", "char_length", "length", "octet_length", "strpos"})
 """Those whose integers are unsigned and small in polars, where `length(text) - 60` of a shorter text is over
 four thousand million."""
+_GROWS = "replace"
+"""Ten of them in each other make a text of one letter ten thousand million letters long."""
 _WIDE = ":: HUGEINT"
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
@@ -81,8 +85,9 @@ def read_expression(text: str) -> KeepExpression:
     columns: dict[str, None] = {}
     doubtful: set[str] = set()
     written: list[str] = []
+    _check_operators(tokens)
+    _check_growth([token.text.lower() for token in tokens])
     for at, token in enumerate(tokens):
-        before = tokens[at - 1] if at else Token("", "")
         after = tokens[at + 1] if at + 1 < len(tokens) else Token("", "")
         if token.keyword:
             _check_null(tokens, at)
@@ -91,14 +96,10 @@ def read_expression(text: str) -> KeepExpression:
             written.append(_function(token.text))
         elif token.kind in ("word", "quoted"):
             name = token.text[1:-1].replace('""', '"') if token.kind == "quoted" else token.text
-            if after.kind in ("text", "quoted", "word") and not after.keyword:
-                raise ValueError(f"an operator is missing between `{token.text}` and `{after.text}`")
             columns[name] = None
             doubtful |= {name} if token.kind == "quoted" else set()
             written.append('"' + name.replace('"', '""') + '"')
         else:
-            if token.kind in ("text", "number") and before.kind in ("text", "number"):
-                raise ValueError(f"an operator is missing between {before.text} and {token.text}")
             written.append(token.text)
     if not columns:
         raise ValueError("the expression names no column, so it says the same of every record")
@@ -196,6 +197,24 @@ def _check_size(tokens: list[Token]) -> None:
         raise ValueError("a bracket `(` is not closed")
 
 
+def check_kinds(expr: pl.Expr, probe: pl.DataFrame) -> None:
+    """Raises ValueError where true or false meets a number or a text, which polars compares without a word.
+
+    So does `1 < n < 3`, which asks whether the truth of `1 < n` is less than 3: it always is.
+    """
+    parts = expr.meta.pop()
+    kinds = [probe.select(part.alias("part"))["part"].dtype for part in parts]
+    others = [kind for kind in kinds if kind.is_numeric() or kind == pl.String]
+    is_operator = str(expr).startswith("[(")  # of two values; functions are written otherwise
+    if is_operator and others and pl.Boolean in kinds:
+        raise ValueError(
+            f"it compares true or false with {others[0]}; write `1 < n AND n < 3` for `1 < n < 3`, and NOT "
+            "before brackets"
+        )
+    for part in parts:
+        check_kinds(part, probe)
+
+
 def _check_null(tokens: list[Token], at: int) -> None:
     """Raises ValueError where NULL is compared with, which is never true, and for IS before anything else.
 
@@ -208,6 +227,24 @@ def _check_null(tokens: list[Token], at: int) -> None:
         raise ValueError("NULL equals nothing, not even itself: write `IS NULL` or `IS NOT NULL`")
     if keyword == "IS" and after[:1] != ["NULL"] and after != ["NOT", "NULL"]:
         raise ValueError("IS stands before NULL or NOT NULL only; write `sure = TRUE` for `sure IS TRUE`")
+
+
+def _check_operators(tokens: list[Token]) -> None:
+    """Raises ValueError for a value right behind a value, which the parser takes for the other's new name."""
+    for token, after in itertools.pairwise(tokens):
+        ends = token.text == ")" or token.kind not in ("sign", "word") or token.keyword in _VALUES
+        is_column = token.kind == "word" and not token.keyword
+        begins = after.kind not in ("sign", "word") or after.keyword in _VALUES
+        begins |= after.kind == "word" and not after.keyword
+        if ((ends or is_column) and begins) or (ends and after.text == "("):
+            raise ValueError(f"an operator is missing between `{token.text}` and `{after.text}`")
+
+
+def _check_growth(words: list[str]) -> None:
+    """Raises ValueError for a replace( within another."""
+    for at, (word, after) in enumerate(itertools.pairwise(words)):
+        if word == _GROWS and after == "(" and _GROWS in words[at + 2 : _closing(words, at + 1)[0]]:
+            raise ValueError("replace( may not stand within replace(: texts could grow without bound")
 
 
 def _function(name: str) -> str:

@@ -12,7 +12,7 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.outcome import Batch, reject_rows
 from datakit.core.step_context import StepContext
 from datakit.core.transform import BatchWorker, Columns, Guard, Worker
-from datakit.guard._keep_expression import KeepExpression, read_expression
+from datakit.guard._keep_expression import KeepExpression, check_kinds, read_expression
 
 
 class Where(Guard):
@@ -62,6 +62,9 @@ class Where(Guard):
         try:  # a value of each kind, since polars looks at some types and patterns with values only
             probe = pl.DataFrame([{name: _value(dtype) for name, dtype in schema.items()}], schema=schema)
             dtype = _truth(probe, keep.expr()).dtype
+            check_kinds(keep.expr(), _worked_with(probe))
+        except ValueError as error:
+            raise UserError(f"`keep` cannot be worked out: {error}", remedy=f"It is: {self.keep}") from None
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             kinds = ", ".join(f"{name} is {dtype}" for name, dtype in schema.items())
             first = str(error).split("\n", 1)[0][:200]
@@ -101,8 +104,11 @@ def _truth(frame: pl.DataFrame, expr: pl.Expr) -> pl.Series:
     To polars a NaN is larger than every number and equal to itself; here it is no value. Its integers wrap:
     3 - 5 in an unsigned column is 4,294,967,294, so all are worked with in 128 bits.
     """
-    values = frame.with_columns(cs.float().fill_nan(None), cs.integer().cast(pl.Int128))
-    return values.select(pl.lit(0).alias("\0place"), expr.alias("\0truth"))["\0truth"]
+    return _worked_with(frame).select(pl.lit(0).alias("\0place"), expr.alias("\0truth"))["\0truth"]
+
+
+def _worked_with(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(cs.float().fill_nan(None), cs.integer().cast(pl.Int128))
 
 
 def _value(dtype: Any) -> Any:
@@ -111,6 +117,8 @@ def _value(dtype: Any) -> Any:
         return "0"
     if isinstance(dtype, pl.DataType) and dtype.is_integer():
         return 0
+    if isinstance(dtype, pl.List):
+        return []
     return None
 
 

@@ -87,7 +87,7 @@ def test_a_number_that_is_none_passes_no_comparison() -> None:
         ("a / b > 1", "no division"),
         ("read_csv('/etc/passwd') = 1", "`read_csv(`"),
         ("id IN (SELECT id FROM read_csv('/etc/passwd'))", "operator is missing"),
-        ("EXISTS (SELECT 1)", "`EXISTS(`"),
+        ("EXISTS (id)", "`EXISTS(`"),
         ("label = (SELECT label)", "operator is missing"),
         ("sum(length(id)) > 3", "`sum(`"),
         ("id = e'x'", "operator is missing"),
@@ -207,3 +207,54 @@ def test_arithmetic_of_counts_and_small_integers_does_not_wrap(keep: str, kept: 
 def test_the_place_of_a_text_in_a_null_is_unknown() -> None:
     assert _kept("strpos(text, 'j') = 0", NUMBERS) == (["a"], {"b": "where", "c": "where_null"})
     assert _kept("strpos(lower(text), left('j', 1)) = 10", NUMBERS)[0] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        "1 < source_line < 3",
+        "NOT sure = label",
+        "(source_line > 1) < 3",
+        "source_line < 3 = TRUE < 5",
+        "sure > 'a'",
+    ],
+)
+def test_true_or_false_is_compared_with_no_number_and_no_text(keep: str) -> None:
+    with pytest.raises(UserError, match="compares true or false with"):
+        _kept(keep)
+
+
+@pytest.mark.parametrize(
+    "keep", ["sure = (source_line > 2)", "NOT (sure AND label = 'a')", "sure IN (TRUE, FALSE)"]
+)
+def test_true_or_false_is_compared_with_its_like(keep: str) -> None:
+    assert _kept(keep)
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        "label = 'x' sure",
+        "(label = 'x') sure",
+        "(label = 'x') \"sure\"",
+        "source_line BETWEEN 1 AND 2 sure",
+        "sure = TRUE label",
+        "label IS NULL sure",
+        "label = 'x' (sure)",
+        "source_line > 1 AS sure",
+    ],
+)
+def test_value_behind_a_value_is_no_new_name_for_it(keep: str) -> None:
+    with pytest.raises(RecipeErrors, match="an operator is missing between"):
+        Where(keep=keep)
+
+
+def test_list_compared_with_a_text_is_told_before_anything_is_read() -> None:
+    with pytest.raises(UserError, match="cannot be worked out"):
+        _kept("lines = '甲'")
+
+
+def test_texts_cannot_grow_without_bound() -> None:
+    with pytest.raises(RecipeErrors, match="may not stand within"):
+        Where(keep="replace(lower(replace(id, 'a', 'bb')), 'b', 'cc') = 'x'")
+    assert Where(keep="replace(id, 'a', 'b') = 'x' OR replace(id, 'b', 'c') = 'x'")
