@@ -17,6 +17,7 @@ from datakit.core.factored_chats import FactoredChats, SharedAffixes
 from datakit.core.image import ImageHeader, ImageProblem, read_header
 from datakit.core.loose_places import asks_where
 from datakit.core.outcome import Reject
+from datakit.core.pixels import FAMILIES, TrainerLimits, smart_resize, trainer_size
 from datakit.core.record import GENERAL
 from datakit.core.step_context import StepContext
 from datakit.core.templates import PROMPT_ROLES
@@ -42,6 +43,8 @@ class BoxGuard:
     """Whether the model counts in thousandths of the sides."""
     is_pixels: bool = False
     """Whether the model counts in pixels."""
+    limits: TrainerLimits | None = None
+    """How the trainer scales pictures before the processor does; None where no trainer is known."""
     own_written: bool = False
     """Whether a step has written the boxes of the task's own records."""
     general_written: bool = False
@@ -51,7 +54,8 @@ class BoxGuard:
     doubts: list[Reject] = field(default_factory=list)
     """Records with numbers that may be places: appended here."""
     unsaid: list[Reject] = field(default_factory=list)
-    """Records with sure places that may be pixels, where the model counts in thousandths: appended here."""
+    """Records with sure places of which nobody can tell what they count, with `pixels` or `rounded` for the
+    reason: appended here."""
 
     def fitting(
         self, batch: pl.DataFrame, left_out: list[Reject], shared: Sequence[SharedAffixes] = ()
@@ -112,12 +116,28 @@ class BoxGuard:
         unclear = [place for place in moved if not place.is_sure]
         unclear += every if is_turned else []
         doubtful = next((place for place in unclear if place.is_sure or _is_within(place, sizes)), None)
-        unsaid = next((place for place in every if self.is_relative and _may_be_pixels(place, sizes)), None)
+        unsaid, why = self._unsaid(every, sizes)
         return (
             None if wrong is None else self._fault(id_, wrong),
             None if doubtful is None else Reject(id_, "", _shown(doubtful)),
-            None if unsaid is None else Reject(id_, "", _shown(unsaid)),
+            None if unsaid is None else Reject(id_, why, _shown(unsaid)),
         )
+
+    def _unsaid(self, places: Sequence[ChatPlace], sizes: Sequence[Size]) -> tuple[ChatPlace | None, str]:
+        """The first place that may count something else than the model, and what."""
+        if self.is_relative:
+            return next((place for place in places if _may_be_pixels(place, sizes)), None), "pixels"
+        if not self.is_pixels:
+            return None, ""
+        parts = [self._seen_by(size) for size in sizes]
+        moved = (place for place in places if _may_be_pixels(place, sizes) and _moves(place, parts))
+        return next(moved, None), "rounded"
+
+    def _seen_by(self, size: Size) -> tuple[float, float]:
+        """How much larger across and down the processor makes a picture, to sides of whole tokens."""
+        scaled = size if self.limits is None else trainer_size(*size, self.limits)
+        seen = smart_resize(*scaled, FAMILIES["qwen2_5_vl"])
+        return seen[0] / size[0], seen[1] / size[1]
 
     def _fault(self, id_: str, place: ChatPlace) -> Reject:
         if self.is_relative:
@@ -142,12 +162,14 @@ def box_guard(context: StepContext, emitted_max_pixels: int | None, *, trainer: 
     if all(written) and not kept and not _mixes(steps):
         return None
     if context.pictures.form in _RELATIVE:
-        return BoxGuard(None, True, False, *written, kept, context.doubts, context.unsaid_units)
+        return BoxGuard(None, True, False, None, *written, kept, context.doubts, context.unsaid_units)
     limits = [emitted_max_pixels]
     if trainer and context.pictures.form is not None:
         limits.append(context.pictures.trainer.max_pixels)
     least = min((limit for limit in limits if limit is not None), default=None)
-    return BoxGuard(least, False, context.pictures.form == "qwen2_5_vl", *written, kept, context.doubts)
+    is_pixels = context.pictures.form == "qwen2_5_vl"
+    through = context.pictures.trainer if trainer else None
+    return BoxGuard(least, False, is_pixels, through, *written, kept, context.doubts, context.unsaid_units)
 
 
 def _is_over(place: ChatPlace) -> bool:
@@ -159,6 +181,16 @@ def _may_be_pixels(place: ChatPlace, sizes: Sequence[Size]) -> bool:
     """Whether a sure place may be pixels as well as thousandths."""
     is_said = place.in_thousandths or place.is_shares or place.scale != ""
     return place.is_sure and not is_said and _is_within(place, sizes)
+
+
+def _moves(place: ChatPlace, parts: Sequence[tuple[float, float]]) -> bool:
+    """Whether a number of a place is over a pixel elsewhere in a picture that is so much larger."""
+    far = max(place.numbers[::2]), max(place.numbers[1::2])
+    return any(
+        abs(part - 1) * number > 1
+        for across, down in parts
+        for part, number in zip((across, down), far, strict=True)
+    )
 
 
 def _shown(place: ChatPlace) -> str:

@@ -88,8 +88,13 @@ class Facts:
 
     @property
     def count(self) -> int:
-        """How many lines were read; more than none where any text was."""
-        return len(self.lines) or sum(bool(line.strip()) for line in self.text.splitlines())
+        """How many texts were surely read on the picture."""
+        return sum(piece.score >= SURE and _is_text(piece.text) for piece in self.pieces)
+
+    @property
+    def count_of_all(self) -> int:
+        """The same of all pictures of the record; of several pictures what `ocr_text` keeps."""
+        return self.count if self.pictures < 2 else sum(map(_is_text, self.text.splitlines()))
 
     @property
     def first_line(self) -> Piece | None:
@@ -122,6 +127,11 @@ class Facts:
         """Amounts of money that stand for themselves, each once; none that runs on into other numbers."""
         found = (_PRICE.fullmatch(piece.text.strip()) for piece in self.pieces if piece.score >= SURE)
         return list(dict.fromkeys(match[1] for match in found if match))
+
+
+def _is_text(text: str) -> bool:
+    """Whether a line is more than one sign, for which engines take corners, dots and rings."""
+    return sum(map(str.isalnum, text)) > 1
 
 
 def quotable(text: str) -> bool:

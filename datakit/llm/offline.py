@@ -31,7 +31,7 @@ from datakit.llm._offline_words import Phrases, Words
 
 NAME = OFFLINE_WRITER
 """Stands where a model's name would stand."""
-VERSION = 8
+VERSION = 9
 """Raised when the same record gets another text."""
 READS = ("ocr", "ocr_text", "width", "height")
 """Columns that the texts are composed from, as far as the records have them."""
@@ -147,7 +147,7 @@ def _reasoned(
 
 def _unreasoned(row: Row, facts: Facts, label: Label, words: Words, rng: random.Random) -> Iterator[str]:
     """What is left to say where no keyword was read; nothing of texts where nobody looked for any."""
-    count = facts.count
+    count = facts.count_of_all
     stated = {"count": count, "lines": words.lines_said(count), "form": words.forms[facts.form]}
     while True:
         taken = rng.choice(words.taken).format(label=label.name)
@@ -169,7 +169,7 @@ def _causes(facts: Facts, label: Label, words: Words) -> tuple[Phrases, Phrases]
         of_line = [piece for piece in facts.lines if any(asserts(piece.text, word) for word in words_of)]
         unsure = of_line and all(piece.score < SURE for piece in of_line)
         return (words.doubtful if unsure else words.loose), words.look
-    return (words.undecided if facts.count else words.no_text), words.beyond
+    return (words.undecided if facts.count_of_all else words.no_text), words.beyond
 
 
 def _look(row: Row, facts: Facts, words: Words, rng: random.Random) -> list[str]:
@@ -302,7 +302,7 @@ def _plain_sentences(facts: Facts, light: Light, words: Words, rng: random.Rando
     elif light.is_grey:
         body.append(rng.choice(words.grey))
     body += _sides(light, words, rng)
-    if facts.was_read and not facts.count:
+    if facts.was_read and not facts.count_of_all:
         body.append(words.no_lines)
     if facts.pictures > 1:
         body.append(words.several.format(facts.pictures))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -17,10 +18,12 @@ from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine, NotConserved
 from datakit.run.record_frames import RecordFrames
 
-_UNSAID = (
-    "with boxes in kept chats that may be pixels or thousandths of the sides, as the model counts: say it "
-    "(render.chat: `kept_boxes`)"
-)
+_UNSAID = {
+    "pixels": "with boxes in kept chats that may be pixels or thousandths of the sides, as the model counts: "
+    "say it (render.chat: `kept_boxes`)",
+    "rounded": "with boxes in kept chats that may be pixels of the picture, or of the size in which the "
+    "model sees it, over a pixel apart: say it (render.chat: `kept_boxes`)",
+}
 _SHOWN = 100
 """Records that the report names of those with numbers that may be places."""
 
@@ -50,14 +53,20 @@ def emit(step: Step, number: int, frames: RecordFrames, folder: Path, engine: En
             report.notes["unclear places"] = len(doubts)
             report.notes["first unclear places"] = {doubt.id: doubt.detail for doubt in doubts[:_SHOWN]}
         if unsaid:
-            shown = {doubt.id: doubt.detail for doubt in unsaid[:_SHOWN]}
-            report.notes[UNCLEAR] = [{"what": _UNSAID, "count": len(unsaid), "shown": shown}]
+            report.notes[UNCLEAR] = [_told(what, unsaid) for what in _UNSAID if _told(what, unsaid)["count"]]
         report.seconds = round(time.perf_counter() - began, 3)
     if len({reject.id for reject in left_out}) < len(left_out):
         raise NotConserved(
             f"{step.name} leaves a record out twice. This is a fault of the transform; please report it."
         )
     return artifacts
+
+
+def _told(why: str, unsaid: Sequence[Reject]) -> dict[str, Any]:
+    """What the report says of boxes that nobody has explained, for one reason."""
+    own = [doubt for doubt in unsaid if doubt.reason == why]
+    shown = {doubt.id: doubt.detail for doubt in own[:_SHOWN]}
+    return {"what": _UNSAID[why], "count": len(own), "shown": shown}
 
 
 def _placed(left_out: Sequence[Reject], frames: RecordFrames) -> list[Reject]:

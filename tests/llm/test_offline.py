@@ -754,3 +754,37 @@ def test_where_nobody_looked_for_text_nothing_is_said_of_texts() -> None:
         said = {offline.reason(row, Label(name), rng, (), language) for rng in draws}  # type: ignore[arg-type]
         assert not [text for text in said if told.search(text)]
         assert len(said) > 45
+
+
+@pytest.mark.parametrize("kind", ["describe", "reason"])
+def test_signs_that_an_engine_sees_in_a_drawing_are_no_text(kind: str) -> None:
+    for read in ([("T", 0.2)], [("0", 0.99), ("C", 0.95)], [("01o", 0.44), ("Mi", 0.6)]):
+        lines = [
+            {"text": text, "score": score, "box": [20, 300 + 90 * at, 60, 340 + 90 * at]}
+            for at, (text, score) in enumerate(read)
+        ]
+        row = {
+            **phone("12"),
+            "ocr": lines,
+            "ocr_text": "\n".join(text for text, score in read if score > 0.5),
+        }
+        for seed in range(20):
+            rng = random.Random(seed)
+            text = (
+                offline.describe(row, rng)
+                if kind == "describe"
+                else offline.reason(row, LABELS.labels[0], rng)
+            )
+            assert not re.search(r"\d+处文字", text), text
+
+
+def test_text_of_the_second_picture_is_not_said_to_stand_on_a_blank_first() -> None:
+    lines = [
+        {"text": f"总金额合计{at}元整", "score": 0.99, "box": [20, 90 * at, 300, 40 + 90 * at], "image": 1}
+        for at in range(6)
+    ]
+    row = {**phone("12"), "ocr": lines, "ocr_text": "\n".join(line["text"] for line in lines)}
+    row["images"] = [*row["images"], *row["images"]]
+    for seed in range(20):
+        description = offline.describe(row, random.Random(seed))
+        assert not re.search(r"\d+处文字|没有读到", description), description
