@@ -76,10 +76,23 @@ class Choice:
         for number, records in self.groups.several[group]:
             self.have[number] += records
 
-    def fill(self, bound: NDArray[np.int64]) -> None:
-        """Takes each group of several records that keeps all its classes within the bound."""
+    def fill(self, portion: NDArray[np.float64], target: NDArray[np.int64]) -> None:
+        """Takes groups of several records up to the portion of each class, then up to that of all classes.
+
+        First those that keep their classes within the rounded portion. Where it is under half a record in
+        many classes, some of these have a group all the same, within their targets.
+        """
+        whole, most = np.round(portion), round(float(portion.sum()))
         for group, cells in self.groups.several.items():
-            if all(self.have[number] + records <= bound[number] for number, records in cells):
+            if all(self.have[number] + records <= whole[number] for number, records in cells):
+                self.take(group)
+        for group, cells in self.groups.several.items():
+            fits = all(
+                self.have[number] < portion[number] and self.have[number] + records <= target[number]
+                for number, records in cells
+            )
+            rows = sum(records for _, records in cells)
+            if fits and not self.chosen[group] and int(self.have.sum()) + rows <= most:
                 self.take(group)
 
     def fill_singles(self, target: NDArray[np.int64]) -> None:
@@ -131,7 +144,7 @@ def choose(groups: Groups, share: float, min_val: int) -> Choice:
     choice = Choice(np.zeros(groups.count, dtype=bool), np.zeros_like(groups.totals), groups)
     # Groups of several records come first, but only up to their own share of each class: validation
     # would be made of them alone otherwise. Single records then meet the targets exactly.
-    choice.fill(_portion_of_several(groups, target))
+    choice.fill(_portion_of_several(groups, target), target)
     choice.fill_singles(target)
     choice.approach(target)
     choice.guarantee(min_val)
@@ -163,10 +176,10 @@ def _targets(groups: Groups, share: float, min_val: int) -> NDArray[np.int64]:
     return target
 
 
-def _portion_of_several(groups: Groups, target: NDArray[np.int64]) -> NDArray[np.int64]:
+def _portion_of_several(groups: Groups, target: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Validation records per class that groups of several records would have if they were as others."""
     inside = np.zeros_like(groups.totals)
     for cells in groups.several.values():
         for number, records in cells:
             inside[number] += records
-    portion = np.round(target * inside / np.maximum(groups.totals, 1))
-    return np.asarray(portion, dtype=np.int64)
+    return np.asarray(target * inside / np.maximum(groups.totals, 1), dtype=np.float64)

@@ -1,5 +1,6 @@
 """curate.split: no leak, exact shares, every class scored, nothing depends on row order."""
 
+import dataclasses
 import json
 import random
 from pathlib import Path
@@ -101,6 +102,17 @@ def test_groups_are_not_preferred_for_validation() -> None:
     chosen = in_val(frame)
     assert chosen.height == 100
     assert 27 <= chosen.filter(pl.col("patient").str.starts_with("p")).height <= 30
+
+
+def test_groups_that_are_few_in_each_class_are_in_validation_by_their_share() -> None:
+    """Twenty classes of one pair and eight single records each: 40 of 200 records are in pairs."""
+    labels: list[str | None] = [f"class {at // 10}" for at in range(200)]
+    patient = [f"pair {at // 10}" if at % 10 < 2 else f"alone {at}" for at in range(200)]
+    for seed in range(5):
+        context = dataclasses.replace(TOOLS, seed=seed)
+        frame, _ = split(records(labels, patient=patient), context, val=0.2, group="patient")
+        assert in_val(frame).height == 40
+        assert 6 <= in_val(frame).filter(pl.col("patient").str.starts_with("pair")).height <= 8
 
 
 def test_records_sharing_a_picture_never_straddle() -> None:
