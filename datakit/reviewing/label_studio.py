@@ -133,9 +133,14 @@ def _answer(data: Mapping[str, Any], note: Any) -> Answer | NoAnswer:
             value = part["value"].get("choices") or part["value"].get("text") or []
             texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
             chosen.setdefault(str(part.get("from_name")), []).extend(str(text) for text in texts)
-    label = next(iter(chosen.get(_LABEL, [])), None)
+    labels = list(dict.fromkeys(chosen.get(_LABEL, [])))
+    label = next(iter(labels), None)
     if label is None and not chosen.get(_DROP):
         return NoAnswer(id_, "neither a label nor drop was chosen")
+    if len(labels) > 1:
+        return NoAnswer(id_, f"{len(labels)} labels were chosen")
+    if label is not None and chosen.get(_DROP):
+        return NoAnswer(id_, "a label and drop were chosen")
     old = data.get("old")
     return Answer(
         id=id_,
@@ -155,5 +160,6 @@ def _who(person: Any) -> str:
     """The name of an annotator: exports hold a number, or the person."""
     if isinstance(person, Mapping):
         name = f"{person.get('first_name') or ''} {person.get('last_name') or ''}".strip()
-        return str(person.get("email") or name or f"Label Studio {person.get('id')}")
+        number = f"Label Studio {person.get('id')}"  # two people may have one name
+        return str(person.get("email") or (f"{name} ({number})" if name else number))
     return f"Label Studio {person}" if person is not None else "Label Studio"

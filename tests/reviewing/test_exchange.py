@@ -128,12 +128,22 @@ def test_two_annotators_of_a_task_are_two_decisions(records: PageRecords, tmp_pa
     ]
 
 
+def test_two_people_of_one_name_are_two_reviewers(records: PageRecords, tmp_path: Path) -> None:
+    person = {"first_name": "Li", "last_name": "Wei", "email": ""}
+    first = task(records, result=[choice("退货页面")], completed_by={"id": 1, **person})
+    first["annotations"].append({"result": [choice("退款页面")], "completed_by": {"id": 2, **person}})
+    found = imported(records, tmp_path, [first])
+    assert [one.who for one in found.decisions] == ["Li Wei (Label Studio 1)", "Li Wei (Label Studio 2)"]
+
+
 @pytest.mark.parametrize(
     ("note", "words"),
     [
         ({"was_cancelled": True}, "r00: it was skipped"),
         ({"result": []}, "r00: neither a label nor drop was chosen"),
         ({"result": "x"}, "r00: the annotation has no result"),
+        ({"result": [choice("退款页面"), choice("退货页面")]}, "r00: 2 labels were chosen"),
+        ({"result": [choice("退款页面"), choice("drop", "drop")]}, "r00: a label and drop were chosen"),
     ],
 )
 def test_what_decides_nothing_is_left_out_and_told(
