@@ -136,10 +136,10 @@ LEAST = 20
 _LEAST_OF_PAIR = 100
 """Of the greatest number of a pair that no word calls a place."""
 _IS_FIELD = re.compile(
-    r"""["'](?!\w*(?:size|shape|resolution|dimension|range|price|year|screen|budget|ratio))\w+\\?["']\s*[:：]\s*\Z""",
+    r"""["'](?!\w*(?:size|shape|resolution|dimension|range|price|year|screen|budget|ratio|score|count|amount|value))\w+\\?["']\s*[:：]\s*\Z""",
     re.IGNORECASE,
 )
-"""A key of JSON whose two numbers may be a point, but for those of sizes and spans."""
+"""A key of JSON whose two numbers may be a point, but for those of sizes, spans and quantities."""
 _YEARS = range(1900, 2101)
 _CERTAIN = re.compile(
     r"坐标|位置|左上|右上|左下|右下|中心|击|长按|滑|拖|box|bounds|corner|point|position|coord|click|tap|swip|drag",

@@ -35,10 +35,16 @@ def counting(
 
 
 def over_reject_rate(steps: Sequence[StepReport], allowed: float, rejects: Path) -> str:
-    """The words of an error when more than the share `allowed` was rejected; else "".
+    """The words of an error when more than the share `allowed` was rejected, of all or of one task; else "".
 
     `steps` are those whose rejects count, `rejects` the file in which they stand with their source lines.
     """
+    tasks = dict.fromkeys(step.task for step in steps if step.task)
+    parts = [("", steps), *((task, [step for step in steps if step.task == task]) for task in tasks)]
+    return next(filter(None, (_over(task, own, allowed, rejects) for task, own in parts)), "")
+
+
+def _over(task: str, steps: Sequence[StepReport], allowed: float, rejects: Path) -> str:
     total = sum(step.added for step in steps)
     counted = [(step, reason, count) for step in steps for reason, count in sorted(step.rejected.items())]
     counted = [entry for entry in counted if entry[1] not in CHOSEN]
@@ -48,7 +54,8 @@ def over_reject_rate(steps: Sequence[StepReport], allowed: float, rejects: Path)
     reasons = ", ".join(
         f"{reason} {count} (step {step.number}, {step.title})" for step, reason, count in counted
     )
-    words = f"{rejected:,} of {total:,} records were rejected, more than run.max_reject_rate "
+    of = f" of the task {task}" if task else ""
+    words = f"{rejected:,} of {total:,} records{of} were rejected, more than run.max_reject_rate "
     example = _example({step.number for step, *_ in counted}, rejects)
     return f"{words}({allowed:.1%}) allows: {reasons}.\n{example}"
 

@@ -145,6 +145,23 @@ def test_one_id_in_two_tasks_is_a_reject_with_its_place(tmp_path: Path) -> None:
     assert BuildFolder(made.folder).tasks[1].report.rejected == 1
 
 
+@pytest.mark.fault(
+    "one small task of several loses most of its records, of all records a few",
+    "the build fails and names the task with its share: run.max_reject_rate holds for each task",
+    kind="bounds",
+)
+def test_a_small_task_that_loses_its_records_does_not_hide_behind_a_large_one(tmp_path: Path) -> None:
+    recipe = project(tmp_path)
+    many = [{**row, "id": f"{at}-{row['id']}"} for at in range(130) for row in topics()]
+    write(tmp_path / "topics.jsonl", many)
+    write(
+        tmp_path / "moods.jsonl",
+        [{**row, "label": "不认识"} if at else row for at, row in enumerate(moods())],
+    )
+    with pytest.raises(DatakitError, match="23 of 24 records of the task moods were rejected"):
+        build(recipe, card=False)
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [([], "moods: read.jsonl"), ([{**row, "label": "不认识"} for row in moods()], "moods: guard.label")],
