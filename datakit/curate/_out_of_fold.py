@@ -15,6 +15,8 @@ from datakit.core.labels import LabelSet
 from datakit.core.suspicion import Guess, guess
 
 _NAMED = 5
+_MANY = 0.1
+"""Share of records with another label from which predictions are of other data: a review changes few."""
 
 
 @dataclass
@@ -28,6 +30,8 @@ class Reading:
     no_labels: list[str] = field(default_factory=list)
     """What is predicted and is no label."""
     relabelled: list[str] = field(default_factory=list)
+    agreeing: int = 0
+    """Records with the label that they had when they were predicted."""
     unseen: int = 0
     without_label: int = 0
     missing: int = 0
@@ -64,6 +68,8 @@ class Reading:
                 label = labels[one.id]
                 if one.label is not None and canonical(one.label, self.labels) != label:
                     self.relabelled.append(one.id)
+                else:
+                    self.agreeing += 1
                 predicted = canonical(one.predicted, self.labels) or one.predicted
                 probabilities = canonical_probabilities(one.probabilities, self.labels)
                 found.append(guess(one.id, label, predicted, probabilities, one.confidence))
@@ -104,6 +110,12 @@ class Reading:
             )
         if self.missing:
             warnings.append(f"{name}: {self.missing:,} labelled records have no prediction")
+        if len(self.relabelled) > _MANY * max(1, len(self.relabelled) + self.agreeing):
+            shown = ", ".join(self.relabelled[:_NAMED])
+            warnings.append(
+                f"{name}: {len(self.relabelled):,} records have another label than when they were predicted "
+                f"({shown}), so the folds are of other data. Make them anew: datakit kfold RECIPE --run"
+            )
         counts = {
             "unknown_ids": len(self.unknown),
             "not_predicted": self.missing,

@@ -258,7 +258,21 @@ def test_predictions_that_do_not_fit_are_counted_and_named(
         "relabelled_since": 1,
     }
     assert any("ghost" in words for words in table.notes["warnings"])
+    assert any("so the folds are of other data" in words for words in table.notes["warnings"])
     assert ranks(table) == {"b": 1, "c": None, "d": None, "e": None}
+
+
+def test_a_review_that_relabelled_a_few_does_not_make_the_folds_old(
+    hear: Callable[..., Table], joined: Callable[..., Path]
+) -> None:
+    names = [f"r{at}" for at in range(20)]
+    others = [predicted(name, "退款页面", "退款页面") for name in names[1:]]
+    table = hear(
+        [{"id": name} for name in names],
+        {"predictions": str(joined(predicted("r0", "首页", "退货页面", 0.3), *others))},
+    )
+    assert table.notes["predictions"] == {"relabelled_since": 1}
+    assert "warnings" not in table.notes
 
 
 ALIASES = LabelSet(
