@@ -10,16 +10,15 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import Exit, UserError
 from datakit.core.qwen_models import qwen_model
 from datakit.handoff.stages import EXPORT, PREDICT, TRAIN, StageRecords
-from datakit.training.memory import trained_by
+from datakit.training.forecast import forecast, work_of
+from datakit.training.gpus import gpu_named
+from datakit.training.memory import mode_of
 from datakit.training.run_folder import RunFolder
 
-PEAK_FLOPS = 989e12
-"""One H100 SXM in bfloat16, dense (NVIDIA's data sheet)."""
-USED = 0.3
-"""Share of it that a training of pictures is reckoned to use."""
+GPU = "H100"
 AROUND_H = 0.1
 """Hours beside the training's steps, each time: loading, export, start of the server, answers."""
-BASIS = f"reckoned for an H100 at {USED:.0%} of its peak, within a factor of three; measured once one ran"
+BASIS = f"as `datakit plan --train --gpu {GPU}` reckons them; measured once one ran"
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,16 @@ class Cost:
 def costs(folder: AblationFolder, record: AblationRecord) -> tuple[list[Cost], bool]:
     """The cost of each training, and whether they rest on a measured one.
 
-    What is left is scaled from those that ran by its arithmetic. Raises UserError for a build that is not
+    What is left is scaled from those that ran by its forecast. Raises UserError for a build that is not
     finished.
     """
-    jobs = [(job, _work(folder.build(job)), _measured(folder.build(job))) for job in folder.jobs(record)]
-    rates = [(hours - AROUND_H) / work for _, work, hours in jobs if hours and work and hours > AROUND_H]
-    rate = sum(rates) / len(rates) if rates else 1 / (PEAK_FLOPS * USED * 3600)
+    jobs = [(job, _forecast(folder.build(job)), _measured(folder.build(job))) for job in folder.jobs(record)]
+    rates = [(hours - AROUND_H) / told for _, told, hours in jobs if hours and told and hours > AROUND_H]
+    rate = sum(rates) / len(rates) if rates else 1.0
     spent = [hours for _, _, hours in jobs if hours is not None]
     around = AROUND_H if rates or not spent else max(spent)
     steps = rate if rates or not spent else 0.0
-    left = [None if work is None else around + work * steps for _, work, _ in jobs]
+    left = [None if told is None else around + told * steps for _, told, _ in jobs]
     return [
         Cost(job, rest if hours is None else hours, hours is not None)
         for (job, _, hours), rest in zip(jobs, left, strict=True)
@@ -65,28 +64,17 @@ def _measured(build: BuildFolder) -> float | None:
     return seconds / 3600 * run.gpus
 
 
-def _work(build: BuildFolder) -> float | None:
-    """Floating-point operations of the training; None for data that no check counted, or an unknown model.
-
-    Per token twice the parameters forward, as much for the gradients of activations and again for the
-    forward pass that checkpointing repeats, and twice the trained ones for theirs (Kaplan and others 2020,
-    section 2.1).
-    """
-    check, keys = build.check, build.training
-    if check is None or check.steps is None:
-        return None
+def _forecast(build: BuildFolder) -> float | None:
+    """GPU hours of the training; None for data that no check counted, or an unknown model."""
+    run, keys = RunFolder.of(build.path), build.training
+    work = work_of(build, keys, run.gpus)
     try:
         size = qwen_model(str(keys["model_name_or_path"]))
     except UserError:
         return None
-    train = [own for own in check.data_sets if own.get("part") == "train" and own.get("kept")]
-    rows = sum(int(own["kept"]) for own in train)
-    if not rows:
+    if work is None:
         return None
-    tokens = sum(int(own.get("text_tokens") or 0) + int(own.get("image_tokens") or 0) for own in train)
-    batch = int(keys.get("per_device_train_batch_size", 1)) * int(keys.get("gradient_accumulation_steps", 1))
-    seen = check.steps * batch * int(check.settings.get("gpus") or 1) * tokens / rows
-    return seen * (6.0 * size.parameters + 2.0 * trained_by(keys, size).parameters)
+    return forecast(size, keys, mode_of(run.deepspeed()), work, gpu_named(GPU), run.gpus, None).gpu_hours
 
 
 def hours_of(planned: Sequence[Cost]) -> float | None:
