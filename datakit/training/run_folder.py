@@ -156,9 +156,10 @@ def _with_base(
 
 
 def trained_before(folder: Path) -> list[Path]:
-    """Other runs of the same build that hold a trained model: of it as it was, or with other settings."""
-    runs = sorted(path for path in folder.parent.glob("*-*") if path != folder)
-    return [path for path in runs if has_weights(path / "trained")]
+    """Other runs of the same build that hold a trained model, the latest last: of it as it was, or with other
+    settings."""
+    runs = [path for path in folder.parent.glob("*-*") if path != folder and has_weights(path / "trained")]
+    return sorted(runs, key=lambda path: ((path / "trained").stat().st_mtime_ns, path.name))
 
 
 def has_weights(folder: Path) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +16,7 @@ from datakit.training.base_model import refuse_other_adapter, refuse_other_base
 from datakit.training.export import export
 from datakit.training.launch import Place, train
 from datakit.training.machine_check import check_machine
-from datakit.training.run_folder import RunFolder
+from datakit.training.run_folder import RunFolder, trained_before
 from tests.support.fake_trainer import calls
 
 Make = Callable[..., Path]
@@ -135,3 +137,13 @@ def test_build_that_changed_after_its_training_names_the_run_of_before(
     ):
         export(RunFolder.of(build), None, print)
     (build / "train.yaml").write_text(text, "utf-8")
+
+
+def test_trainings_before_are_in_the_order_in_which_they_were_made(make_build: Make, trainer: Path) -> None:
+    run = RunFolder.of(make_build())
+    train(run, CPU, print, check_machine=check_machine)
+    for age, name in enumerate(("lora-ffff", "lora-0000", "full-aaaa")):
+        shutil.copytree(run.folder, run.folder.with_name(name))
+        os.utime(run.folder.with_name(name) / "trained", (1000 - age, 1000 - age))
+    names = [path.name for path in trained_before(run.folder)]
+    assert names == ["full-aaaa", "lora-0000", "lora-ffff"]
