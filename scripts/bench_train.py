@@ -35,6 +35,7 @@ from datakit.training.deepspeed import settings_of
 from datakit.training.forecast import forecast, work_of
 from datakit.training.gpus import gpu_of_driver
 from datakit.training.longest import longest_row
+from datakit.training.machine import driver_says
 
 STEPS, FIRST = 10, 2
 """Steps that are trained, and those at the start that are not timed."""
@@ -127,7 +128,7 @@ def train(case: str, build: BuildFolder, out: Path, gpus: int) -> dict[str, Any]
         "overwrite_output_dir": True,
         "report_to": "none",
     }
-    if not _driver("name"):  # a trial of this script without a GPU
+    if not driver_says("name"):  # a trial of this script without a GPU
         keys |= {"use_cpu": True, "bf16": False, "fp16": False}
     if method == "full":
         for key in [key for key in keys if key.startswith("lora_")]:
@@ -172,21 +173,15 @@ def _watch(work: Path, gpus: int, *, forced: bool) -> dict[str, Any]:
     }
 
 
-def _driver(field: str) -> list[str]:
-    """What nvidia-smi says of each GPU; empty where there is none."""
-    if shutil.which("nvidia-smi") is None:
-        return []
-    query = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits"]
-    return subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
-
-
 def _used_gib() -> float:
-    return max((int(line) / 1024 for line in _driver("memory.used") if line.strip().isdigit()), default=0.0)
+    return max(
+        (int(line) / 1024 for line in driver_says("memory.used") if line.strip().isdigit()), default=0.0
+    )
 
 
 def _forecast(model: Path, keys: dict[str, Any], mode: str, build: BuildFolder, gpus: int) -> dict[str, Any]:
     size = qwen_model(model)
-    name = next(iter(_driver("name")), "")
+    name = next(iter(driver_says("name")), "")
     gpu, work = gpu_of_driver(name), work_of(build, keys, gpus)
     if gpu is None or work is None:
         return {"gpu": name}

@@ -53,7 +53,8 @@ def emit(step: Step, number: int, frames: RecordFrames, folder: Path, engine: En
             report.notes["unclear places"] = len(doubts)
             report.notes["first unclear places"] = {doubt.id: doubt.detail for doubt in doubts[:_SHOWN]}
         if unsaid:
-            report.notes[UNCLEAR] = [_told(what, unsaid) for what in _UNSAID if _told(what, unsaid)["count"]]
+            told = (_told(why, unsaid) for why in _UNSAID)
+            report.notes[UNCLEAR] = [each for each in told if each["count"]]
         report.seconds = round(time.perf_counter() - began, 3)
     if len({reject.id for reject in left_out}) < len(left_out):
         raise NotConserved(

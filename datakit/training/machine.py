@@ -38,7 +38,7 @@ def this_machine(
     import psutil
 
     memories = gpu_memories()
-    kind = gpu_named(gpu) if gpu else gpu_of_driver(next(iter(_driver("name")), ""))
+    kind = gpu_named(gpu) if gpu else gpu_of_driver(next(iter(driver_says("name")), ""))
     if gpu_memory_gb is None and gpu and kind:
         gpu_memory_gb = kind.memory_gib
     size = min(memories, default=0) if gpu_memory_gb is None else int(gpu_memory_gb * GIB)
@@ -49,10 +49,10 @@ def this_machine(
 
 def gpu_memories() -> list[int]:
     """Bytes of each GPU that nvidia-smi lists; empty where there is none."""
-    return [int(size) << 20 for size in _driver("memory.total") if size.isdigit()]
+    return [int(size) << 20 for size in driver_says("memory.total") if size.isdigit()]
 
 
-def _driver(field: str) -> list[str]:
+def driver_says(field: str) -> list[str]:
     """What nvidia-smi says of each GPU; empty where there is none."""
     program = shutil.which("nvidia-smi")
     if program is None:
