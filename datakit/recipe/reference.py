@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -67,16 +67,21 @@ class Entry:
 
 def entries() -> list[Entry]:
     """Every transform, in the order of the flow."""
-    return [entry(name) for name in names()]
+    shipped = list(_shipped_steps())
+    return [_entry(name, shipped) for name in names()]
 
 
 def entry(name: str) -> Entry:
     """What is known of one transform. Raises UserError with a did-you-mean for an unknown name."""
+    return _entry(name, _shipped_steps())
+
+
+def _entry(name: str, shipped: Iterable[tuple[str, dict[str, Any]]]) -> Entry:
     kind = find(name)
     text = inspect.cleandoc(kind.__doc__ or "")
     parameters = tuple(parameters_of(kind.model_json_schema()))
-    example, step, base = _example(name, kind, parameters)
-    inputs, outputs = _columns(step, base)
+    example, step = _example(name, kind, parameters, shipped)
+    inputs, outputs = _columns(step)
     return Entry(
         name=name,
         kind=kind_of(kind),
@@ -143,23 +148,32 @@ def _bounds(part: dict[str, Any]) -> str:
     return f" {', '.join(bounds)}" if bounds else ""
 
 
-def _example(
-    name: str, kind: type[Transform], parameters: tuple[Parameter, ...]
-) -> tuple[str, Transform | None, Path]:
-    """The step as the first shipped recipe with it writes it, else with its required parameters."""
-    short = name.removeprefix("emit.") if issubclass(kind, Emitter) else name
-    recipes = shipped_folder("recipes")
-    for path in sorted(recipes.glob("*.yaml"), reverse=True):
+def _shipped_steps() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Steps and emitters of the shipped recipes that have parameters, by the names that recipes use."""
+    for path in sorted(shipped_folder("recipes").glob("*.yaml"), reverse=True):
         document = parse(read_regular_text(path))
         for row in (*(row for _, row in flat_steps(document)), *document.get("emit", ())):
-            if isinstance(row, dict) and next(iter(row)) in (name, short):
-                ((step_name, values),) = row.items()
-                return f"- {step_name}: {yaml_inline(values or {})}", _try(kind, values or {}), path.parent
+            if isinstance(row, dict):
+                ((name, values),) = row.items()
+                yield name, values or {}
+
+
+def _example(
+    name: str,
+    kind: type[Transform],
+    parameters: tuple[Parameter, ...],
+    shipped: Iterable[tuple[str, dict[str, Any]]],
+) -> tuple[str, Transform | None]:
+    """The step as the first shipped recipe with it writes it, else with its required parameters."""
+    short = name.removeprefix("emit.") if issubclass(kind, Emitter) else name
+    for step_name, values in shipped:
+        if step_name in (name, short):
+            return f"- {step_name}: {yaml_inline(values)}", _try(kind, values)
     if kind.example is not None:
         step = None if issubclass(kind, Reader) else _try(kind, kind.example)  # its source is not here
-        return f"- {short}: {yaml_inline(kind.example)}", step, recipes
+        return f"- {short}: {yaml_inline(kind.example)}", step
     needed = ", ".join(f"{item.name}: <{item.type}>" for item in parameters if item.required)
-    return f"- {short}: {{{needed}}}", _try(kind, {}), recipes
+    return f"- {short}: {{{needed}}}", _try(kind, {})
 
 
 def _try(kind: type[Transform], values: dict[str, Any]) -> Transform | None:
@@ -169,10 +183,11 @@ def _try(kind: type[Transform], values: dict[str, Any]) -> Transform | None:
         return None
 
 
-def _columns(step: Transform | None, base: Path) -> tuple[tuple[str, ...] | None, dict[str, str] | None]:
+def _columns(step: Transform | None) -> tuple[tuple[str, ...] | None, dict[str, str] | None]:
     if step is None:
         return None, None
-    context = StepContext(base=base, project=base.parent)
+    recipes = shipped_folder("recipes")
+    context = StepContext(base=recipes, project=recipes.parent)
     try:
         outputs = step.columns(context) if isinstance(step, Reader) else step.outputs(context)
         return tuple(step.inputs(context)), {column: str(dtype) for column, dtype in outputs.items()}

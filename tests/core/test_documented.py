@@ -66,7 +66,7 @@ def test_class_without_source_has_fields_without_texts() -> None:
 
 
 def test_making_a_class_reads_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspect, "findsource", lambda _: pytest.fail("the source was read"))
+    monkeypatch.setattr(inspect, "getsourcefile", lambda _: pytest.fail("the source was read"))
 
     class Quick(Documented):
         x: int = 0
