@@ -14,7 +14,10 @@ from datakit.core import registry
 from datakit.core.plugins import plugins
 from datakit.core.step_context import StepContext
 from datakit.run.executors.process import default_workers
+from tests.support.light_python import bare_python_3_10
 from tests.support.loopback import KEY, Loopback
+
+__all__ = ["bare_python_3_10"]
 
 with suppress(ImportError):  # the environments of the trainer and of vLLM have none: their tests draw nothing
     from hypothesis import settings

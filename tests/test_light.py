@@ -30,7 +30,6 @@ from datakit.training.run_folder import RunFolder
 from tests.support import light_work
 from tests.support.evaluated_builds import as_packed, write_answers
 from tests.support.fake_trainer import install
-from tests.support.light_python import bare_python_3_10
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = """\
@@ -291,9 +290,8 @@ def test_carried_modules_name_nothing_newer_than_python_3_10() -> None:
 
 @pytest.mark.clean_install
 def test_carried_modules_work_on_python_3_10(
-    here: dict[str, Any], folder: Path, tmp_path_factory: pytest.TempPathFactory
+    here: dict[str, Any], folder: Path, bare_python_3_10: Path
 ) -> None:
-    python = bare_python_3_10(tmp_path_factory.mktemp("python3.10"))
-    found = run(python, folder)
+    found = run(bare_python_3_10, folder)
     assert found["python"] == [3, 10]
     assert found["work"] == here

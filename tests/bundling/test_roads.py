@@ -15,7 +15,6 @@ from datakit.serving.asking import contents
 from datakit.serving.records import split_items
 from datakit.serving.requirements import AskedTokens, longest_prompt, trained_rooms
 from tests.support.evaluated_builds import as_packed
-from tests.support.light_python import bare_python_3_10
 from tests.support.loopback import KEY, Call, Loopback, Reply
 from tests.support.roads import LABELS, SAY, Roads, answering, completion, make_build, place, rows
 
@@ -315,12 +314,11 @@ def test_bundle_asks_and_scores_alike_on_python_3_10_with_four_packages(
     roads: Get,
     server: Loopback,
     tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    bare_python_3_10: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    python = bare_python_3_10(tmp_path_factory.mktemp("python3.10"))
     for form in ("label_first", "multi_label", "number", "free_text", "two_turn"):
-        road = Roads(roads(form).build, roads(form).there, python)
+        road = Roads(roads(form).build, roads(form).there, bare_python_3_10)
         server.script = answering(form)
         server.calls.clear()
         (tmp_path / form).mkdir()

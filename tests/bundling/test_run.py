@@ -23,7 +23,6 @@ from datakit.handoff.digests import Digests
 from datakit.training.run_folder import RunFolder
 from tests.support.fake_trainer import calls, release, write_checkpoint
 from tests.support.fake_vllm import asked
-from tests.support.light_python import bare_python_3_10
 from tests.support.unpacked import Unpacked, listens, write_python
 from tests.support.waiting import until
 
@@ -613,10 +612,9 @@ def test_help_names_every_stage_option_and_variable(unpacked: Unpacked) -> None:
     kind="dependencies",
 )
 def test_every_stage_runs_on_python_3_10_with_four_packages(
-    make_build: Make, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    make_build: Make, tmp_path: Path, bare_python_3_10: Path
 ) -> None:
-    python = bare_python_3_10(tmp_path_factory.mktemp("python3.10"))
-    unpacked = Unpacked(make_build(), tmp_path / "there", python)
+    unpacked = Unpacked(make_build(), tmp_path / "there", bare_python_3_10)
     doctor = unpacked.go("doctor")
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
     assert "Python: 3.10" in doctor.stdout

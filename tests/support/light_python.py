@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -12,15 +13,28 @@ import pytest
 from datakit.bundling import light
 
 
-def bare_python_3_10(folder: Path) -> Path:
-    """The interpreter of a fresh environment; the test is skipped where there is no Python 3.10."""
+@pytest.fixture(scope="session")
+def bare_python_3_10(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment that all processes of a run share; tests are skipped without 3.10."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with open(folder / "python3.10.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = folder / "python3.10-made"
+        if not made.exists():
+            _make(folder / "python3.10")
+            made.touch()
+    return folder / "python3.10" / "bin" / "python"
+
+
+def _make(folder: Path) -> None:
     packages = ["pillow" if name == "PIL" else name for name in light.PACKAGES]
     subprocess.run([_python_3_10(), "-m", "venv", folder], check=True)
     # The versions that CI pins (PIP_CONSTRAINT) are those of Python 3.11 and newer.
     own = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
     command = [folder / "bin" / "pip", "install", "-q", *packages]
     subprocess.run(command, check=True, timeout=600, env=own)
-    return folder / "bin" / "python"
 
 
 def _python_3_10() -> Path:
