@@ -10,7 +10,6 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -154,79 +153,3 @@ def test_test_command_is_the_one_that_runs_or_else_finds_every_test(tmp_path: Pa
     told = shell(command, folder, PYTEST_ADDOPTS="--collect-only")
     assert "tests/test_readme_commands.py" in told
     assert "error" not in told.splitlines()[-1]
-
-
-# bare install
-
-
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a program of an environment that holds datakit from its wheel, without any extra."""
-    folder = tmp_path_factory.mktemp("bare")
-    source = clean_copy(folder / "source")
-    shell(f"'{sys.executable}' -m venv venv && venv/bin/pip install -q ./source", folder)
-    shutil.rmtree(source / "datakit")  # so that nothing but the installed package can be imported
-
-    def go(*words: str) -> subprocess.CompletedProcess[str]:
-        program = str(folder / "venv" / "bin" / words[0])
-        return subprocess.run(
-            [program, *words[1:]],
-            cwd=source,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=INSTALL_S,
-        )
-
-    return go
-
-
-Bare = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def test_bare_install_imports_every_module(bare: Bare) -> None:
-    walk = (
-        "import datakit, importlib, pkgutil\n"
-        "names = [m.name for m in pkgutil.walk_packages(datakit.__path__, 'datakit.')]\n"
-        "names = [name for name in names if not name.endswith('__main__')]\n"
-        "[importlib.import_module(name) for name in names]\n"
-        "print(len(names))"
-    )
-    done = bare("python", "-c", walk)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout) > 100
-
-
-@pytest.mark.parametrize("words", [("--help",), ("--version",), ("transforms",), ("schema",), ("doctor",)])
-def test_bare_install_has_the_command_line(bare: Bare, words: tuple[str, ...]) -> None:
-    done = bare("datakit", *words)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
-
-
-def test_bare_install_plans_and_builds_a_recipe_that_needs_no_extra(bare: Bare) -> None:
-    planned = bare("datakit", "plan", "recipes/ecom_v1.yaml")
-    assert planned.returncode == 0, planned.stderr
-    done = bare("datakit", "build", "recipes/ecom_v1.yaml", "--json")
-    assert done.returncode == 0, done.stderr
-    assert {step["name"] for step in json.loads(done.stdout)["steps"]} >= {"render.chat", "emit.llamafactory"}
-
-
-@pytest.mark.fault(
-    "a package that a recipe needs is not installed",
-    "told before the work, with the extra to install",
-    kind="dependencies",
-)
-def test_bare_install_says_which_extra_ocr_needs(bare: Bare) -> None:
-    done = bare("datakit", "build", "recipes/ecom_v2.yaml", "--no-card")
-    assert done.returncode == 2
-    assert "pip install" in done.stderr
-    assert "datakit[ocr]" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_bare_install_starts_a_project_of_its_own(bare: Bare) -> None:
-    assert bare("datakit", "init", "../mine").returncode == 0
-    done = bare("datakit", "plan", "--help")
-    assert done.returncode == 0
