@@ -167,15 +167,13 @@ def thumbnail(
     """
     most = side_px or (THUMBNAIL_PX if boxes is None else BOXES_PX)
     try:
-        image = load_rgb(path, max_side_px=max(THUMBNAIL_PX * 4, most))
+        image = load_rgb(path, max_side_px=most)
         if boxes is not None:
-            image.thumbnail((most, most))
             header = read_header(path)
             size = header.width, header.height
             image = draw_boxes(image, [box.scaled(size, image.size) for box in boxes(size)])
     except (ImageProblem, ValueError):  # ValueError: a size that the model's processor refuses
         return Thumbnail("", f"picture {number} is not in the build folder any more")
-    image.thumbnail((most, most))
     target = io.BytesIO()
     image.save(target, "JPEG", quality=72)
     return Thumbnail(
