@@ -35,6 +35,7 @@ LONG = (
     "tests/test_wheel.py",
     "tests/test_chaos.py",
     "tests/core/test_image_memory.py",
+    "tests/run/test_batch_builds.py",
 )
 """Files of more than a minute of a core, some of them with few tests."""
 
