@@ -90,7 +90,7 @@ def test_tasks_of_contributing_are_those_of_nox_and_of_ci() -> None:
     matrix = workflow["jobs"]["task"]["strategy"]["matrix"]
     assert matrix["python"] == ["3.11", "3.12", "3.13"]
     assert set(matrix["task"]) == {"lint", "types", "tests", "docs", "wheel"} <= sessions
-    ran = re.search(r"nox -s (.*)$", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
+    ran = re.search(r"nox -s ([a-z ]+)", (ROOT / ".ci" / "run").read_text("utf-8"))
     assert ran is not None
     assert {"lint", "types", "docs"} == set(ran[1].split()) <= sessions
 
