@@ -107,7 +107,7 @@ def test_activations_grow_with_rows_tokens_and_without_checkpointing_and_shrink_
 
     def of(**changes: Any) -> int:
         batch = Batch(**{"rows": 1, "tokens": 2000, "image_tokens": 752, **changes})
-        return activations(size, batch, through_vision=False)
+        return activations(size, batch, Trained(0, size.parameters))
 
     assert of(rows=2) == 2 * of()
     assert of(tokens=4000) > of()
