@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from proof import prepare, report, run  # noqa: E402
-from proof.variants import PROMPTS, VARIANTS  # noqa: E402
+from proof.variants import PROMPTS, STEPS, VARIANTS  # noqa: E402
 
 from datakit.library import load  # noqa: E402
 from datakit.run.columns import check_columns  # noqa: E402
@@ -112,7 +112,7 @@ def test_every_recipe_is_a_recipe_and_its_base_comes_before_it(one: Any, data: P
 
 def test_no_recipe_differs_in_what_makes_the_comparison_unfair() -> None:
     sections = [yaml.safe_load(one.recipe(ROOT))["train"] for one in VARIANTS]
-    assert {own["max_steps"] for own in sections} == {480}
+    assert {own["max_steps"] for own in sections} == {STEPS}
     assert {own["per_device_train_batch_size"] * own["gradient_accumulation_steps"] for own in sections} == {
         64
     }
