@@ -200,11 +200,9 @@ def _watch(work: Path, gpus: int, *, forced: bool) -> dict[str, Any]:
 
 
 def _used_gib() -> float:
-    """What the driver shows on the fullest of the visible GPUs."""
-    used = [int(line) / 1024 for line in driver_says("memory.used") if line.isdigit()]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    shown = [int(number) for number in visible.split(",") if number.isdigit()]
-    return max((used[number] for number in shown or range(len(used)) if number < len(used)), default=0.0)
+    """What the driver shows on the fullest of the GPUs."""
+    used = (int(line) / 1024 for line in driver_says("memory.used") if line.isdigit())
+    return max(used, default=0.0)
 
 
 def _forecast(model: Path, keys: dict[str, Any], mode: str, build: BuildFolder, gpus: int) -> dict[str, Any]:
