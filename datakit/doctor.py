@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import urllib.error
@@ -20,6 +19,7 @@ from pydantic import BaseModel
 import datakit
 from datakit.core.credentials import masked
 from datakit.core.errors import DatakitError, UserError
+from datakit.core.nvidia_driver import NoDriver, gpu_lines
 
 State = Literal["ok", "warn", "fail", "none"]
 """`none`: an extra that is not installed and may not be needed."""
@@ -277,15 +277,11 @@ def _machine(_: Path) -> Iterator[Check]:
 
 
 def _gpu() -> str:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return "none; building needs none"
-    command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"nvidia-smi does not answer ({type(error).__name__}); building needs no GPU"
-    return "; ".join(line.strip() for line in done.stdout.splitlines() if line.strip()) or "none"
+        lines = gpu_lines("name", "memory.total")
+    except NoDriver as error:
+        return f"{error}; building needs no GPU" if error.answered else "none; building needs none"
+    return "; ".join(f"{line} MiB" for line in lines) or "none"
 
 
 def _disk(project: Path) -> Iterator[Check]:

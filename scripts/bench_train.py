@@ -6,9 +6,10 @@
 A case is MODEL:METHOD:MODE:ROWS: a model of datakit's table, or `tiny`; lora or full; a mode of the memory
 table; rows at a time on each GPU. Each makes its model where there is none (random weights, the true shape),
 trains STEPS steps on the build's rows through llamafactory-cli, and adds one line to OUT/trainings.jsonl:
-seconds of a step (median behind the first two), until the rows are ready and until the first step, the peak
-of the GPU's memory, and the forecast. Needs the trainer's environment on PATH, and GPUs; cases that ended
-well are not run again.
+seconds of a step (median behind the first two), until the rows are ready and until the first step, the peaks
+of memory that PyTorch held and that the driver shows, and the forecast. Needs the trainer's environment on
+PATH, and GPUs; CUDA_VISIBLE_DEVICES chooses them, so that several calls with folders of their own and one
+folder of models may run side by side. Cases that ended well are not run again.
 """
 
 from __future__ import annotations
@@ -39,14 +40,32 @@ from datakit.training.machine import driver_says
 
 STEPS, FIRST = 10, 2
 """Steps that are trained, and those at the start that are not timed."""
+PEAKS = """\
+import atexit, json, os, sys
+def tell():
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        peaks = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+        with open(os.path.join(os.environ["DATAKIT_PEAKS"], str(os.getpid())), "w") as file:
+            json.dump(peaks, file)
+atexit.register(tell)
+"""
+"""Is imported by every process of a training as it starts, and leaves what its PyTorch held at most."""
 TINY = Size(hidden=256, layers=4, vision_hidden=256, vision_depth=4)
 
 
-def make_model(name: str, out: Path) -> Path:
-    """The folder of a random model of this name."""
-    folder = out / "models" / name.replace("/", "-")
-    if (folder / ".complete").exists():
-        return folder
+def make_model(name: str, models: Path) -> Path:
+    """The folder of a random model of this name; a process of its own makes it, and frees the GPU again."""
+    folder = models / name.replace("/", "-")
+    if not (folder / ".complete").exists():
+        maker = f"import sys; sys.path[:0] = {sys.path!r}\nimport bench_train\n"
+        command = f"{maker}bench_train.write_random(sys.argv[1], bench_train.Path(sys.argv[2]))"
+        subprocess.run([sys.executable, "-c", command, name, str(folder)], check=True)
+    return folder
+
+
+def write_random(name: str, folder: Path) -> None:
+    """Random weights of this name's shape, with tokenizer and processor."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if name == "tiny":
@@ -56,7 +75,6 @@ def make_model(name: str, out: Path) -> Path:
     else:
         _true_shape(name, folder)
     (folder / ".complete").touch()
-    return folder
 
 
 def _true_shape(name: str, folder: Path) -> None:
@@ -96,10 +114,10 @@ def _true_shape(name: str, folder: Path) -> None:
     model.save_pretrained(folder)
 
 
-def train(case: str, build: BuildFolder, out: Path, gpus: int) -> dict[str, Any]:
+def train(case: str, build: BuildFolder, out: Path, models: Path, gpus: int) -> dict[str, Any]:
     """Trains one case; what was measured, beside the forecast."""
     name, method, mode, rows = case.rsplit(":", 3)
-    model = make_model(name, out)
+    model = make_model(name, models)
     work = out / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -145,6 +163,11 @@ def _watch(work: Path, gpus: int, *, forced: bool) -> dict[str, Any]:
     """Seconds of a step, of the start, and the GPU's peak; `failed` with the log's end where it failed."""
     environment = os.environ | {"FORCE_TORCHRUN": "1"} if forced or gpus > 1 else dict(os.environ)
     environment |= {"NPROC_PER_NODE": str(gpus), "DISABLE_VERSION_CHECK": "1", "OMP_NUM_THREADS": "1"}
+    (work / "hook").mkdir()
+    (work / "peaks").mkdir()
+    (work / "hook" / "sitecustomize.py").write_text(PEAKS, "ascii")
+    paths = [str(work / "hook"), *filter(None, [environment.get("PYTHONPATH")])]
+    environment |= {"PYTHONPATH": os.pathsep.join(paths), "DATAKIT_PEAKS": str(work / "peaks")}
     log, trainer_log = work / "log", work / "trained" / "trainer_log.jsonl"
     seen: list[float] = []
     peak, begun = 0.0, time.monotonic()
@@ -165,18 +188,21 @@ def _watch(work: Path, gpus: int, *, forced: bool) -> dict[str, Any]:
     if process.returncode:
         return {"failed": log.read_text("utf-8", "replace")[-1500:]}
     steps = [after - before for before, after in zip(seen[FIRST:], seen[FIRST + 1 :], strict=False)]
+    held = [json.loads(path.read_text("ascii")) for path in (work / "peaks").iterdir()]
     return {
         "step_s": round(statistics.median(steps), 4) if steps else None,
         "prepared_after_s": prepared and round(prepared, 1),
         "first_step_after_s": round(seen[0], 1) if seen else None,
+        "allocated_gib": round(max((own[0] for own in held), default=0) / memory.GIB, 2),
+        "reserved_gib": round(max((own[1] for own in held), default=0) / memory.GIB, 2),
         "peak_gib": round(peak, 2),
     }
 
 
 def _used_gib() -> float:
-    return max(
-        (int(line) / 1024 for line in driver_says("memory.used") if line.strip().isdigit()), default=0.0
-    )
+    """What the driver shows on the fullest of the GPUs."""
+    used = (int(line) / 1024 for line in driver_says("memory.used") if line.isdigit())
+    return max(used, default=0.0)
 
 
 def _forecast(model: Path, keys: dict[str, Any], mode: str, build: BuildFolder, gpus: int) -> dict[str, Any]:
@@ -197,6 +223,8 @@ def _forecast(model: Path, keys: dict[str, Any], mode: str, build: BuildFolder, 
         "forecast_step_s": round(told.step_s, 4),
         "slowest": told.slowest,
         "planned_gib": round(needs[mode].gpu / memory.GIB, 2),
+        "longest_tokens": longest[0],
+        "longest_image_tokens": longest[1],
         "tokens_a_row": round((work.text_tokens + work.image_tokens) / work.rows),
         "image_tokens_a_row": round(work.image_tokens / work.rows),
     }
@@ -209,6 +237,7 @@ def main() -> None:
     )
     parser.add_argument("build", type=Path, help="a build with a train.yaml, checked")
     parser.add_argument("--out", type=Path, required=True, help="folder for models, logs and trainings.jsonl")
+    parser.add_argument("--models", type=Path, help="folder for models alone (OUT/models)")
     parser.add_argument("--case", action="append", required=True, help="MODEL:METHOD:MODE:ROWS")
     parser.add_argument("--gpus", type=int, default=1)
     options = parser.parse_args()
@@ -220,7 +249,8 @@ def main() -> None:
     for case in options.case:
         if (case, options.gpus) in done:
             continue
-        result = train(case, build, options.out.resolve(), options.gpus)
+        models = (options.models or options.out / "models").resolve()
+        result = train(case, build, options.out.resolve(), models, options.gpus)
         with lines.open("a") as file:
             file.write(json.dumps(result) + "\n")
         print(json.dumps(result), flush=True)

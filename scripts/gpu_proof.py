@@ -73,7 +73,7 @@ def arguments() -> argparse.Namespace:
     second.add_argument("--results", type=Path, required=True)
     second.add_argument("--only", action="append", metavar="VARIANT")
     second.add_argument("--budget-s", type=float, default=1500.0, help="no variant begins that would not fit")
-    second.add_argument("--at-once", type=int, default=3, help="variants side by side, after the first")
+    second.add_argument("--at-once", type=int, default=2, help="variants side by side on each GPU")
     second.add_argument("--steps", type=int, help="of each training, for a trial")
     second.add_argument("--cpu", action="store_true", help="without a GPU, for a trial")
     third = commands.add_parser("answer", help="what `run` calls to ask a model through transformers")

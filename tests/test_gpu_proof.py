@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from proof import prepare, report, run  # noqa: E402
-from proof.variants import PROMPTS, VARIANTS  # noqa: E402
+from proof.variants import PROMPTS, STEPS, VARIANTS  # noqa: E402
 
 from datakit.library import load  # noqa: E402
 from datakit.run.columns import check_columns  # noqa: E402
@@ -112,7 +112,7 @@ def test_every_recipe_is_a_recipe_and_its_base_comes_before_it(one: Any, data: P
 
 def test_no_recipe_differs_in_what_makes_the_comparison_unfair() -> None:
     sections = [yaml.safe_load(one.recipe(ROOT))["train"] for one in VARIANTS]
-    assert {own["max_steps"] for own in sections} == {480}
+    assert {own["max_steps"] for own in sections} == {STEPS}
     assert {own["per_device_train_batch_size"] * own["gradient_accumulation_steps"] for own in sections} == {
         64
     }
@@ -227,8 +227,29 @@ def test_a_variant_that_failed_beside_others_is_tried_once_more_alone(here: Path
     assert set(document(tmp_path / "results")["variants"]) == {"few", "noisy"}
 
 
+def test_the_first_has_a_gpu_of_its_own_and_the_others_share_the_rest(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    driver = tmp_path / "bin" / "nvidia-smi"
+    driver.write_text('#!/bin/sh\ncase "$1" in *index) printf "0\\n1\\n";; *) echo 80000;; esac\n', "utf-8")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", str(driver.parent), prepend=":")
+    for name in ("plain", "few", "noisy"):
+        script = here / f"{name}-bundle" / "run.sh"
+        told = f'echo "$CUDA_VISIBLE_DEVICES" > {here}/{name}.gpu'
+        wait = "sleep 1.5" if name == "plain" else ""
+        text = script.read_text("utf-8").replace("echo called", f"{told}; {wait}\necho called", 1)
+        script.write_text(text, "utf-8")
+    run.run(here, tmp_path / "results", run.Limits(60, 1), None)
+    seen = {name: (here / f"{name}.gpu").read_text("utf-8").strip() for name in ("plain", "few", "noisy")}
+    assert (seen["plain"], seen["few"]) == ("0", "1")
+    assert set(document(tmp_path / "results")["variants"]) == {"plain", "few", "noisy"}
+
+
 def test_a_variant_that_would_not_fit_is_not_begun(here: Path, tmp_path: Path) -> None:
     work = run.Work(here, tmp_path / "results", run.Limits(10, 1, cpu=True), longest_s=100.0)
+    work.places.put("")
     (work.results / "logs").mkdir(parents=True)
     run.attempt(work, "noisy")
     assert calls(here, "noisy") == 0

@@ -73,6 +73,7 @@ MODULES = (
     "datakit.core.labels",
     "datakit.core.likeness",
     "datakit.core.message_text",
+    "datakit.core.nvidia_driver",
     "datakit.core.outcome",
     "datakit.core.parameters",
     "datakit.core.pixels",

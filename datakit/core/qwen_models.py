@@ -68,7 +68,10 @@ class QwenModel:
     max_positions: int
     vision_heads: int
     vision_hidden: int
+    vision_intermediate: int
     vision_depth: int
+    vision_windowed: int
+    """Blocks of the tower whose attention looks at a picture window by window."""
     patch: int
     parts: ParameterCounts
 
@@ -216,7 +219,9 @@ def model_of(name: str, config: dict[str, Any]) -> QwenModel:
             max_positions=text.get("max_position_embeddings", 32_768),
             vision_heads=vision["num_heads"],
             vision_hidden=_tower_width(family, vision),
+            vision_intermediate=_tower_inner(vision, _tower_width(family, vision)),
             vision_depth=vision["depth"],
+            vision_windowed=_windowed(family, vision),
             patch=vision.get("patch_size", 14),
             parts=_parts(family, text, vision, tied),
         )
@@ -226,6 +231,17 @@ def model_of(name: str, config: dict[str, Any]) -> QwenModel:
 
 def _tower_width(family: str, vision: dict[str, Any]) -> int:
     return int(vision["embed_dim"] if family == "qwen2_vl" else vision["hidden_size"])
+
+
+def _windowed(family: str, vision: dict[str, Any]) -> int:
+    if family != "qwen2_5_vl":
+        return 0
+    whole = vision.get("fullatt_block_indexes", (7, 15, 23, 31))  # those of all published models
+    return int(vision["depth"]) - sum(index < vision["depth"] for index in whole)
+
+
+def _tower_inner(vision: dict[str, Any], width: int) -> int:
+    return int(vision.get("intermediate_size") or width * vision.get("mlp_ratio", 4))
 
 
 def _parts(family: str, text: dict[str, Any], vision: dict[str, Any], tied: bool) -> ParameterCounts:
@@ -266,7 +282,7 @@ def _vision(family: str, vision: dict[str, Any], hidden: int) -> tuple[int, int]
         inner = vision["intermediate_size"]
         block = attention + 2 * (width * inner + inner) + inner * width + width + 2 * width
         return pixels * width + depth * block, merge + width
-    inner = vision.get("intermediate_size") or int(width * vision.get("mlp_ratio", 4))
+    inner = _tower_inner(vision, width)
     block = attention + width * inner + inner + inner * width + width + 4 * width
     if family == "qwen2_vl":
         return pixels * width + depth * block, merge + 2 * width

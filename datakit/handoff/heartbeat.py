@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from datakit.core.clock import duration
+from datakit.core.nvidia_driver import NoDriver, gpu_lines
 from datakit.core.regular_files import read_end
 from datakit.handoff.journal import Journal
 from datakit.handoff.road import Progress
@@ -158,22 +157,12 @@ def last_line(log: Path) -> str:
 
 def gpu_text() -> str:
     """What the GPUs do, such as `2 x NVIDIA H100 80GB HBM3, 93% busy, 61.2 of 159.2 GiB`; "" without any."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ""
-    query = "--query-gpu=name,utilization.gpu,memory.used,memory.total"
     try:
-        result = subprocess.run(
-            [program, query, "--format=csv,noheader,nounits"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-        rows = [line.rsplit(",", 3) for line in result.stdout.splitlines() if line.strip()]
+        lines = gpu_lines("name", "utilization.gpu", "memory.used", "memory.total")
+        rows = [line.rsplit(",", 3) for line in lines]
         name = rows[0][0].strip()
         busy, used, total = (sum(float(row[at]) for row in rows) for at in (1, 2, 3))
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+    except (NoDriver, ValueError, IndexError):
         return ""  # a driver that does not answer, or no figures such as "[N/A]"
     count = f"{len(rows)} x " if len(rows) > 1 else ""
     return f"{count}{name}, {busy / len(rows):.0f}% busy, {used / 1024:.1f} of {total / 1024:.1f} GiB"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from datakit.artifacts.needs import SERVER_VERSIONS, TRAINER_VERSION
+from datakit.core.nvidia_driver import NoDriver, gpu_lines
 from datakit.core.scripts import shell_words
 from datakit.handoff.bundle_settings import BundleSettings
 from datakit.handoff.finding import FAULT, FINE, WARNING, Finding, counted
@@ -229,28 +230,17 @@ def examine_gpus(settings: BundleSettings) -> Iterator[Finding]:
     if settings.cpu:
         yield Finding("GPUs", FINE, "not looked at (CPU=1)")
         return
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        remedy = "Is there a GPU, with its driver? In a container: docker run --gpus all. "
-        yield Finding("GPUs", FAULT, "nvidia-smi is not here", f"{remedy}{_WITHOUT}")
+    try:
+        lines = gpu_lines("index", "name", "memory.total", "memory.free")
+    except NoDriver as error:
+        remedy = (
+            "Is the driver loaded? "
+            if error.answered
+            else "Is there a GPU, with its driver? In a container: docker run --gpus all. "
+        )
+        yield Finding("GPUs", FAULT, str(error), f"{remedy}{_WITHOUT}")
         return
-    query = "--query-gpu=index,name,memory.total,memory.free"
-    code, output = _run([program, query, "--format=csv,noheader,nounits"])
-    if code != 0:
-        message, remedy = f"nvidia-smi fails: {_last(output)}", f"Is the driver loaded? {_WITHOUT}"
-        yield Finding("GPUs", FAULT, message, remedy)
-        return
-    yield _judged(_chosen(output), settings)
-
-
-def _chosen(output: str) -> list[Card]:
-    """The cards that nvidia-smi lists, without those that CUDA_VISIBLE_DEVICES hides by its numbers."""
-    cards = [card for line in output.splitlines() if (card := _card(line))]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    numbers = [word.strip() for word in visible.split(",")] if visible is not None else []
-    if visible is None or not all(number.isdigit() or not number for number in numbers):
-        return cards
-    return [card for card in cards if card.number in numbers]
+    yield _judged([card for line in lines if (card := _card(line))], settings)
 
 
 def _judged(cards: list[Card], settings: BundleSettings) -> Finding:

@@ -1,6 +1,6 @@
 """What a training will take, said before it starts: tokens, steps, seconds, GPU hours and their price.
 
-A step takes what its slowest part takes (a roofline): arithmetic, starting the kernels, or making pictures
+A step takes its arithmetic and the starting of its kernels, or, where that takes longer, making pictures
 ready; then the optimizer's traffic, and what GPUs send each other. Arithmetic is counted from parameters and
 tokens (Kaplan and others 2020, section 2.1). The constants below were fitted to trainings that
 scripts/bench_train.py timed; docs/how-to/plan-training.md has them beside the forecast.
@@ -20,15 +20,17 @@ from datakit.training.memory import Trained, trained_by
 from datakit.training.preprocessing import IMAGE_S, TEXT_S
 from datakit.training.steps import total_steps
 
-USED = 0.45
+USED = 0.42
 """Share of a GPU's arithmetic that a training reaches while nothing else holds it up."""
-LAYER_S = 0.012
+LAYER_S = 0.0085
 """Seconds to start the kernels of one decoder layer: forward, again for checkpointing, and backward."""
-BLOCK_S, WINDOW_S = 0.0012, 0.000_095
-"""Of one block of the vision tower, and of each of its windows beside that: forward alone."""
+BLOCK_S, WINDOW_S = 0.0022, 0.000_083
+"""Of one block of the vision tower, and of each window or whole picture beside that: forward alone."""
 WINDOW_PATCHES = 64
-"""Of a window of Qwen2.5-VL, whose attention is called for each; its siblings look at pictures whole."""
-TENSOR_S, MODULE_S = 0.0004, 0.0011
+"""Of a window of Qwen2.5-VL, whose attention is called for each; whole blocks call it for each picture."""
+RECOMPUTED = 0.25
+"""Share of LAYER_S that checkpointing adds: the second forward pass."""
+TENSOR_S, MODULE_S = 0.0003, 0.00095
 """That DeepSpeed takes for each trained tensor, and under ZeRO-3 for each module, in one pass."""
 PICTURE_PX = 1280 * 960
 """Of the picture that IMAGE_S was measured on."""
@@ -91,10 +93,16 @@ class Rates:
     pictures: float
 
     @property
-    def slowest(self) -> tuple[float, str]:
-        parts = {"arithmetic": self.arithmetic, "kernels": self.kernels, "pictures": self.pictures}
-        name = max(parts, key=lambda part: parts[part])
-        return parts[name], name
+    def seconds(self) -> float:
+        """Kernels are started while the GPU still reckons, but not often enough: both are added."""
+        return max(self.arithmetic + self.kernels, self.pictures)
+
+    @property
+    def slowest(self) -> str:
+        """The largest part, by its name."""
+        if self.pictures >= self.arithmetic + self.kernels:
+            return "pictures"
+        return "arithmetic" if self.arithmetic > self.kernels else "kernels"
 
 
 def work_of(build: BuildFolder, keys: dict[str, Any], gpus: int) -> Work | None:
@@ -148,8 +156,10 @@ def forecast(
     trained = trained_by(keys, size)
     rows = int(keys.get("per_device_train_batch_size", 1))
     passes = int(keys.get("gradient_accumulation_steps", 1))
-    seconds, slowest = _rates(size, trained, keys, mode, work, gpu).slowest
-    step = passes * (seconds + _sharing(trained, mode, gpu, gpus)) + _optimizer(trained, mode, gpu, gpus)
+    rates = _rates(size, trained, keys, mode, work, gpu)
+    step = passes * (rates.seconds + _sharing(trained, mode, gpu, gpus)) + _optimizer(
+        trained, mode, gpu, gpus
+    )
     seen = work.steps * rows * passes * gpus * (work.text_tokens + work.image_tokens) / work.rows
     forward = flops(size, Trained(0, trained.frozen + trained.parameters), work.held_out_tokens, 0, 0) / 3
     evaluating = work.evaluations * forward / (gpu.flops * USED * gpus)
@@ -164,7 +174,7 @@ def forecast(
         work=work,
         tokens_seen=round(seen),
         step_s=step,
-        slowest=slowest,
+        slowest=rates.slowest,
         preprocessing_s=preparing,
         training_s=training,
         gpu_hours=hours,
@@ -182,12 +192,13 @@ def _rates(size: QwenModel, trained: Trained, keys: dict[str, Any], mode: str, w
     length = (work.text_tokens + work.image_tokens) / work.rows
     seen = work.image_tokens / work.rows
     workers = max(1, int(keys.get("dataloader_num_workers") or 1))
-    kernels = LAYER_S * size.layers + _deepspeed(size, keys, mode)
+    once = bool(keys.get("disable_gradient_checkpointing"))
+    kernels = LAYER_S * size.layers * (1 - RECOMPUTED * once) + _deepspeed(size, keys, mode)
     if seen:
-        patches = 4 * rows * seen
-        windows = patches / WINDOW_PATCHES if size.family == "qwen2_5_vl" else rows
+        windows = 4 * rows * seen / WINDOW_PATCHES * size.vision_windowed
+        windows += rows * (size.vision_depth - size.vision_windowed)
         passes = 3 if trained.through_vision else 1
-        kernels += passes * size.vision_depth * (BLOCK_S + WINDOW_S * windows)
+        kernels += passes * (BLOCK_S * size.vision_depth + WINDOW_S * windows)
     return Rates(
         arithmetic=flops(size, trained, rows * length, rows * seen, length) / (gpu.flops * USED),
         kernels=kernels,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from dataclasses import dataclass
 
+from datakit.core.nvidia_driver import NoDriver, gpu_lines
 from datakit.training.gpus import Gpu, gpu_named, gpu_of_driver
 
 GIB = 1 << 30
@@ -48,18 +47,13 @@ def this_machine(
 
 
 def gpu_memories() -> list[int]:
-    """Bytes of each GPU that nvidia-smi lists; empty where there is none."""
+    """Bytes of each GPU that nvidia-smi lists and CUDA_VISIBLE_DEVICES shows; empty where there is none."""
     return [int(size) << 20 for size in driver_says("memory.total") if size.isdigit()]
 
 
 def driver_says(field: str) -> list[str]:
-    """What nvidia-smi says of each GPU; empty where there is none."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    query = [program, f"--query-gpu={field}", "--format=csv,noheader,nounits"]
+    """What nvidia-smi says of each of these GPUs; empty where there is none."""
     try:
-        result = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []  # a driver that does not answer gives no GPU to train on either
-    return [line.strip() for line in result.stdout.splitlines()]
+        return gpu_lines(field)
+    except NoDriver:  # a driver that does not answer gives no GPU to train on either
+        return []

@@ -43,6 +43,8 @@ class Trained:
     """Held in memory beside them, never changed."""
     frozen_bytes: float = 2.0
     """Of one frozen parameter: 2 in half precision, 0.5 when quantised to 4 bits."""
+    vision: bool = False
+    """Whether some of these are in the vision tower."""
     through_vision: bool = False
     """Whether gradients flow through the vision tower, so that its activations are kept."""
 
@@ -100,23 +102,34 @@ def largest_layer(size: QwenModel) -> int:
     return max(size.vocab * size.hidden, size.hidden * size.intermediate, experts)
 
 
-def activations(size: QwenModel, batch: Batch, *, through_vision: bool) -> int:
+KEPT_FROZEN = {"qwen2_vl": (16, 4), "qwen2_5_vl": (20, 6), "qwen3_vl": (16, 2)}
+KEPT_TRAINED = {"qwen2_vl": (22, 6), "qwen2_5_vl": (30, 8), "qwen3_vl": (22, 4)}
+"""Bytes that a block of the vision tower keeps of each patch for its gradients, a unit of its width and of
+its MLP's: the tensors that transformers 5.6 saves in bfloat16 with SDPA, counted by their autograd hooks."""
+
+
+def activations(size: QwenModel, batch: Batch, trained: Trained) -> int:
     """Estimate of the bytes that a step holds besides the states, with flash or SDPA attention.
 
     With checkpointing each layer keeps its input (2 bytes a value) and one layer at a time is recomputed:
     about 8 hidden and 4 intermediate widths. Without it every layer keeps those. The loss holds logits in
     half precision, in float32, their log-softmax and the gradient: 2 + 4 + 4 + 4 bytes a word of the
-    vocabulary, usually the largest part. A frozen vision tower holds one layer at a time.
+    vocabulary, usually the largest part. A frozen vision tower holds one block at a time, unless gradients
+    flow through it: then every block keeps what these need, for the trainer recomputes only what has
+    trained parameters.
     """
     tokens = batch.rows * batch.tokens
     inner = 2 * tokens * (6 * size.hidden + 2 * size.heads * size.head_dim + 4 * size.intermediate)
     kept = 2 * tokens * size.hidden * size.layers + inner if batch.checkpointing else inner * size.layers
     loss = 0 if batch.fused_loss else 14 * tokens * size.vocab
     patches = batch.rows * batch.image_tokens * 4  # two by two make a token
-    vision = 2 * patches * size.vision_hidden * 24  # one block, with an MLP of about 4 widths
-    if through_vision:
-        vision += 2 * patches * size.vision_hidden * 32
-    return kept + max(loss, vision)
+    width, mlp = (KEPT_TRAINED if trained.vision else KEPT_FROZEN)[size.size_family]
+    block = patches * (width * size.vision_hidden + mlp * size.vision_intermediate)
+    if not trained.through_vision:
+        return kept + max(loss, block)
+    if trained.vision and batch.checkpointing:
+        return kept + 2 * patches * size.vision_hidden * size.vision_depth + max(loss, block)
+    return kept + block * size.vision_depth + loss
 
 
 def trained_by(keys: dict[str, Any], size: QwenModel) -> Trained:
@@ -131,7 +144,7 @@ def trained_by(keys: dict[str, Any], size: QwenModel) -> Trained:
         # vision tower goes backward too (transformers 5.6, peft 0.18: seen in its backward hooks).
         through = vision or not keys.get("disable_gradient_checkpointing")
         # Quantised weights have scales beside them: about 5% (bitsandbytes' double quantisation).
-        return Trained(adapters, size.parameters, 2.0 if bits is None else bits / 8 * 1.05, through)
+        return Trained(adapters, size.parameters, 2.0 if bits is None else bits / 8 * 1.05, vision, through)
     language = 0 if keys.get("freeze_language_model") else size.parts.embedding + size.parts.layers
     if method == "freeze":
         layers = abs(int(keys.get("freeze_trainable_layers", 2)))
@@ -139,7 +152,7 @@ def trained_by(keys: dict[str, Any], size: QwenModel) -> Trained:
         return Trained(trained, size.parameters - trained)
     trained = language + (size.parts.vision if vision else 0)
     trained += size.parts.projector if projector else 0
-    return Trained(trained, size.parameters - trained, through_vision=vision)
+    return Trained(trained, size.parameters - trained, vision=vision, through_vision=vision)
 
 
 def _adapters(size: QwenModel, rank: int, *, vision: bool) -> int:
@@ -164,7 +177,7 @@ def batch_of(keys: dict[str, Any], tokens: int, image_tokens: int) -> Batch:
 
 def inputs(size: QwenModel, trained: Trained, batch: Batch, *, gpus: int, nodes: int) -> list[Need]:
     """What each mode would need, in the order of MODES; `gpus` are those of one node."""
-    step = activations(size, batch, through_vision=trained.through_vision)
+    step = activations(size, batch, trained)
     needs = []
     for mode in MODES:
         gpu, host = states(mode, trained, largest_layer(size), gpus, nodes)

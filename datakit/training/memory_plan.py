@@ -250,11 +250,6 @@ def _notes(keys: dict[str, Any], machine: Machine) -> list[str]:
     ]
     if not machine.gpu_bytes:
         notes.append("No GPU was found: give --gpu (or --gpu-memory-gb) and --gpus of the one that trains.")
-    if keys.get("finetuning_type", "lora") == "lora" and not keys.get("disable_gradient_checkpointing"):
-        notes.append(
-            "With LoRA the vision tower goes backward too, which the estimate has too little for: an H100 "
-            "had 27 GiB where 15 were planned (3B, rows of 2,000 tokens, one at a time), 48 where 23 (7B)."
-        )
     if not keys.get("enable_liger_kernel"):
         notes.append("With `enable_liger_kernel: true` the loss holds no logits: see the estimate shrink.")
     return notes

@@ -54,24 +54,27 @@ def machine() -> Row:
             about[package] = version(package)
         except PackageNotFoundError:
             about[package] = None
-    about["gpu"] = " ".join(smi("name,memory.total").split())
+    gpus = smi("name,memory.total").splitlines()
+    about["gpu"] = gpus[0] if gpus else ""
+    about["gpus"] = len(gpus)
     return about
 
 
-def smi(fields: str) -> str:
-    """What nvidia-smi says; "" where there is none."""
+def smi(fields: str, gpu: str = "") -> str:
+    """What nvidia-smi says, of one GPU where its number is given; "" where there is none."""
     try:
         words = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
+        words += ["-i", gpu] if gpu else []
         return subprocess.run(words, capture_output=True, text=True, timeout=20, check=False).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return ""
 
 
 class Watch:
-    """The most GPU memory in use while it lasts, in MiB, beyond what was in use before."""
+    """The most memory of a GPU in use while it lasts, in MiB, beyond what was in use before."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.over = path, threading.Event()
+    def __init__(self, path: Path, gpu: str) -> None:
+        self.path, self.gpu, self.over = path, gpu, threading.Event()
         self.thread = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> None:
@@ -84,7 +87,7 @@ class Watch:
     def _look(self) -> None:
         used, busy = [], []
         while not self.over.is_set():
-            first = smi("memory.used,utilization.gpu").splitlines()[:1]
+            first = smi("memory.used,utilization.gpu", self.gpu).splitlines()[:1]
             if first and first[0].count(",") == 1:
                 memory, share = first[0].split(",")
                 used.append(int(memory))

@@ -21,6 +21,8 @@ from proof.variants import BATCH, PICTURES, PIXELS, PROMPTS, STEPS, VARIANTS, Va
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = {"train": 211, "held_out": 212}
+GPU = "H100"
+"""Of datakit's table: whose forecast stands beside what is measured."""
 NOISE = 0.05
 COMMON, RARE = 100, 8
 """Training screens of the commonest and the rarest class of the long tail."""
@@ -287,9 +289,13 @@ def about(folder: Path, one: Variant) -> Row:
 
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.bundling.needs import needs_of
+    from datakit.training.machine import this_machine
+    from datakit.training.memory_plan import of_recipe
     from datakit.training.run_folder import RunFolder
 
     build = BuildFolder(folder)
+    recipe = folder.parents[1] / "recipes" / f"{one.name}.yaml"
+    plan = of_recipe(recipe, (), folder, this_machine(gpus=1, gpu=GPU), gpus=1)
     rows = build.main.select("id", "label", "part").collect()
     train = rows.filter(pl.col("part") == "train")
     truth = json.loads((folder.parents[1] / "data" / "truth.json").read_text("utf-8"))
@@ -303,6 +309,7 @@ def about(folder: Path, one: Variant) -> Row:
         "held_out": rows.filter(pl.col("part") == "val").height,
         "needs": asdict(needs_of(RunFolder.of(folder))),
         "serving": serving.model_dump(mode="json") if serving is not None else None,
+        "step_s": plan.forecast.step_s if plan.forecast else None,
     }
 
 

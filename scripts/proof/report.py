@@ -251,7 +251,9 @@ def _planned(results: Results) -> Iterator[str]:
             for name, row in results.variants.items()
         ],
     )  # fmt: skip
-    yield "All but `plain` were trained side by side on one GPU.\n"
+    gpus = results.document["machine"].get("gpus", 1)
+    where = "one GPU" if gpus == 1 else f"{gpus} GPUs"
+    yield f"All but `plain` were trained side by side on {where}.\n"
 
 
 def _how(results: Results) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""On the GPU machine: every variant trained and asked, the first alone and measured, others side by side."""
+"""On the GPU machine: every variant trained and asked, the first alone on its GPU, others side by side."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from proof.machine import Row, Watch, kill, machine, smi
@@ -37,6 +39,7 @@ class Limits:
 
     budget_s: float
     at_once: int
+    """Variants on one GPU."""
     steps: int | None = None
     cpu: bool = False
 
@@ -55,6 +58,8 @@ class Work:
     began: float = field(default_factory=time.monotonic)
     longest_s: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    places: SimpleQueue[str] = field(default_factory=SimpleQueue)
+    """Numbers of GPUs, each as often as one more variant may use it; "" stands for none."""
 
     @property
     def left_s(self) -> float:
@@ -63,13 +68,26 @@ class Work:
     def say(self, text: str) -> None:
         print(f"[{time.monotonic() - self.began:5.0f} s] {text}", flush=True)
 
-    def call(self, words: Sequence[str], log: Path, until: Callable[[], bool] | None = None) -> None:
-        """Runs a program to its end, or kills it and all it started once `until` holds.
+    @contextmanager
+    def place(self) -> Iterator[str]:
+        """A GPU that has room for one more variant, once there is one."""
+        gpu = self.places.get()
+        try:
+            yield gpu
+        finally:
+            self.places.put(gpu)
+
+    def call(
+        self, words: Sequence[str], log: Path, gpu: str, until: Callable[[], bool] | None = None
+    ) -> None:
+        """Runs a program that sees this GPU to its end, or kills it and all it started once `until` holds.
 
         Raises Stopped where it failed, and where the time is over.
         """
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MODEL": str(self.here / "model")}
         environment.setdefault("OMP_NUM_THREADS", "1")  # else each of the many workers takes every core
+        if gpu:
+            environment["CUDA_VISIBLE_DEVICES"] = gpu
         with log.open("ab") as file:
             process = subprocess.Popen(
                 words, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, env=environment
@@ -102,20 +120,15 @@ def run(here: Path, results: Path, limits: Limits, only: Sequence[str] | None) -
         work.say(f"no weights: {error}")
         return 1
     note(work, "machine", machine())
-    if FIRST in names:
-        names.remove(FIRST)
-        if not (results / f"{FIRST}.json").is_file():
-            with Watch(results / "gpu.json"):
-                attempt(work, FIRST)
-    if (done := results / f"{FIRST}.json").is_file():
-        work.longest_s = json.loads(done.read_text("utf-8"))["seconds"]
-    with ThreadPoolExecutor(limits.at_once) as pool:
-        if (results / f"{FIRST}.json").is_file() and not (results / "vllm.json").is_file():
-            free = threading.Event()
-            pool.submit(attempt_vllm, work, free)
-            free.wait()
-        list(pool.map(lambda name: attempt(work, name), names))
-    for name in names:  # what failed beside others may have lacked memory: once more, alone
+    first, *others = [""] if limits.cpu else smi("index").split() or [""]
+    for _ in range(limits.at_once):
+        for gpu in others:
+            work.places.put(gpu)
+    beside = [name for name in names if name != FIRST]
+    with ThreadPoolExecutor(limits.at_once * (1 + len(others)) + 2) as pool:
+        pool.submit(measure_first, work, pool, first, wanted=FIRST in names)
+        list(pool.map(lambda name: attempt(work, name), beside))
+    for name in beside:  # what failed beside others may have lacked memory: once more, alone
         if work.left_s > work.longest_s:
             attempt(work, name)
     collect(work)
@@ -124,20 +137,43 @@ def run(here: Path, results: Path, limits: Limits, only: Sequence[str] | None) -
     return 3 if undone else 0
 
 
+def measure_first(work: Work, pool: ThreadPoolExecutor, gpu: str, *, wanted: bool) -> None:
+    """The first variant, with nothing beside it on its GPU, then vLLM; then others may use that GPU."""
+    free = threading.Event()
+    done = work.results / f"{FIRST}.json"
+    try:
+        if wanted and not done.is_file():
+            with Watch(work.results / "gpu.json", gpu):
+                attempt_on(work, FIRST, gpu)
+        if done.is_file():
+            work.longest_s = json.loads(done.read_text("utf-8"))["seconds"]
+        if done.is_file() and not (work.results / "vllm.json").is_file():
+            pool.submit(attempt_vllm, work, gpu, free)
+            free.wait()
+    finally:
+        for _ in range(work.limits.at_once):
+            work.places.put(gpu)
+
+
 def attempt(work: Work, name: str) -> None:
-    """Trains and asks one variant, unless that is done or would not fit; tells how it ended."""
+    """Trains and asks one variant where a GPU has room, unless that is done."""
+    if not (work.results / f"{name}.json").is_file():
+        with work.place() as gpu:
+            attempt_on(work, name, gpu)
+
+
+def attempt_on(work: Work, name: str, gpu: str) -> None:
+    """Trains and asks one variant on this GPU, unless that would not fit; tells how it ended."""
     target = work.results / f"{name}.json"
-    if target.is_file():
-        return
     need = work.longest_s * ROOM_S
-    wait_for_memory(work, name)
+    wait_for_memory(work, name, gpu)
     if work.left_s < need:
         note(work, name, f"not begun: about {need:.0f} s are wanted, and {work.left_s:.0f} s were left")
         return
     began = time.monotonic()
-    work.say(f"{name}: begun")
+    work.say(f"{name}: begun on GPU {gpu or '(none)'}")
     try:
-        row = variant(work, name)
+        row = variant(work, name, gpu)
     except (Stopped, OSError, ValueError, LookupError) as error:
         note(work, name, str(error))
         return
@@ -148,18 +184,18 @@ def attempt(work: Work, name: str) -> None:
     work.say(f"{name}: {row['right']} of {len(row['answers'])} right, {row['seconds']} s")
 
 
-def wait_for_memory(work: Work, name: str) -> None:
-    """Until as much GPU memory is free as the plan of the training asks for: its check refuses less."""
+def wait_for_memory(work: Work, name: str, gpu: str) -> None:
+    """Until this GPU has the memory free that the plan of the training asks for: its check refuses less."""
     facts = json.loads((work.here / "facts.json").read_text("utf-8"))
     need = facts["variants"][name].get("needs", {}).get("gpu_bytes", 0) >> 20
     while work.left_s > 0:
-        free = smi("memory.free").splitlines()[:1]
+        free = smi("memory.free", gpu).splitlines()[:1]
         if not (free and free[0].isdigit()) or int(free[0]) >= need:
             return
         time.sleep(3)
 
 
-def variant(work: Work, name: str) -> Row:
+def variant(work: Work, name: str, gpu: str) -> Row:
     """Training, export and answers through transformers, with their times."""
     bundle, log = work.here / f"{name}-bundle", work.results / "logs" / f"{name}.log"
     flags = f"max_steps={work.limits.steps} save_steps=1 logging_steps=1" if work.limits.steps else ""
@@ -171,22 +207,20 @@ def variant(work: Work, name: str) -> Row:
     words += ["--cpu"] if work.limits.cpu else []
     row: Row = {}
     if name == KILLED and not (work.results / "killed.json").is_file():
-        work.call(
-            [*words, "--only", "check", "--only", "train"], log, until=lambda: bool(checkpoints(bundle))
-        )
+        work.call([*words, "--only", "check", "--only", "train"], log, gpu, lambda: bool(checkpoints(bundle)))
         (work.results / "killed.json").write_text(json.dumps(checkpoints(bundle)), "utf-8")
         work.say(f"{name}: killed at {checkpoints(bundle)}, goes on")
     if name == KILLED:
         row["killed_at"] = json.loads((work.results / "killed.json").read_text("utf-8"))
     began = time.monotonic()
-    work.call([*words, "--only", "check", "--only", "train", "--only", "export"], log)
+    work.call([*words, "--only", "check", "--only", "train", "--only", "export"], log, gpu)
     row["handoff_s"] = round(time.monotonic() - began, 1)
     row |= trained(bundle)
     began = time.monotonic()
     served = next(bundle.glob("*-runs/*/served"))
     out = work.results / f"predictions_{name}.jsonl"
     script = [sys.executable, str(work.here / "gpu_proof.py"), "answer", str(bundle), str(served), str(out)]
-    work.call(script, log)
+    work.call(script, log, gpu)
     row["transformers_s"] = round(time.monotonic() - began, 1)
     return row | answers(out)
 
@@ -230,12 +264,12 @@ def answers(path: Path) -> Row:
     return {"answers": said, "right": right, "truth": {line["id"]: line["label"] for line in lines}}
 
 
-def attempt_vllm(work: Work, free: threading.Event) -> None:
+def attempt_vllm(work: Work, gpu: str, free: threading.Event) -> None:
     """The first variant's answers through vLLM; `free` is set once others may use the GPU."""
     try:
         began = time.monotonic()
         work.say("vllm: begun")
-        row = through_vllm(work, free)
+        row = through_vllm(work, gpu, free)
         row["seconds"] = round(time.monotonic() - began, 1)
         (work.results / "vllm.json").write_text(json.dumps(row, ensure_ascii=False), "utf-8")
         note(work, "vllm", None)
@@ -246,7 +280,7 @@ def attempt_vllm(work: Work, free: threading.Event) -> None:
         free.set()
 
 
-def through_vllm(work: Work, free: threading.Event) -> Row:
+def through_vllm(work: Work, gpu: str, free: threading.Event) -> Row:
     """The bundle's own stage `predict`: it starts the server, asks, and ends it."""
     bundle, log = work.here / f"{FIRST}-bundle", work.results / "logs" / "vllm.log"
     words = [str(bundle / "run.sh"), "--only", "predict", "--only", "evaluate", "--wait", "420"]
@@ -262,7 +296,7 @@ def through_vllm(work: Work, free: threading.Event) -> Row:
             seen.setdefault("start_s", round(time.monotonic() - began, 1))
         return False
 
-    work.call(words, log, until=watch)
+    work.call(words, log, gpu, until=watch)
     text = server_log(bundle)
     found = {name: re.search(pattern, text) for name, pattern in _LOG_FACTS.items()}
     row: Row = {name: float(match[1].replace(",", "")) for name, match in found.items() if match}
@@ -291,7 +325,7 @@ def draw_weights(work: Work) -> None:
         "net.save_pretrained(sys.argv[1] + '.new')\n"
     )
     log = work.results / "logs" / "model.log"
-    work.call([sys.executable, "-c", script, str(folder)], log)
+    work.call([sys.executable, "-c", script, str(folder)], log, "")
     (folder.with_name("model.new") / "model.safetensors").rename(folder / "model.safetensors")
 
 

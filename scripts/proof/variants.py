@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-PIXELS = 50_176
-STEPS = 480
+PIXELS = 100_352
+STEPS = 800
 BATCH = 64
 PICTURES = "image_root: ../../small"
 """Where the pictures of the records lie, at the size of the training."""
@@ -34,8 +34,8 @@ class Variant:
     pool: bool = False
     max_chars: int = 500
     seed: int = 42
-    halves: int = 1
-    """Parts of a batch that go through the model one after the other, where rows are long."""
+    parts: int = 2
+    """Of a batch, that go through the model one after the other: more where rows are long."""
 
     @property
     def steps(self) -> list[str]:
@@ -68,9 +68,10 @@ class Variant:
             root=root,
             steps=steps,
             pixels=PIXELS,
-            rows=BATCH // self.halves,
-            halves=self.halves,
+            rows=BATCH // self.parts,
+            parts=self.parts,
             max_steps=STEPS,
+            half=STEPS // 2,
             seed=self.seed,
         )
 
@@ -98,11 +99,11 @@ train:
   warmup_steps: 100
   weight_decay: 0.05
   per_device_train_batch_size: {rows}
-  gradient_accumulation_steps: {halves}
+  gradient_accumulation_steps: {parts}
   preprocessing_num_workers: 8
   dataloader_num_workers: 6
   max_steps: {max_steps}
-  save_steps: 240
+  save_steps: {half}
   save_total_limit: 1
   eval_strategy: "no"
   logging_steps: 20
@@ -143,7 +144,7 @@ VARIANTS = (
         "plain",
         prompt="ocr.j2",
         max_chars=300,
-        halves=2,
+        parts=4,
     ),
     Variant(
         "label_first",
@@ -151,7 +152,7 @@ VARIANTS = (
         "plain",
         answer="answer/label_first.j2",
         after_split=_REASONS,
-        halves=2,
+        parts=4,
     ),
     Variant(
         "reason_first",
@@ -159,7 +160,7 @@ VARIANTS = (
         "plain",
         answer="answer/reason_first.j2",
         after_split=_REASONS,
-        halves=2,
+        parts=4,
     ),
     Variant("tail", "100 screens of the commonest class down to 8 of the rarest", "plain", data="tail"),
     Variant(
@@ -175,7 +176,7 @@ VARIANTS = (
         "the shipped prompt with the names of all labels",
         "plain",
         prompt="ecom/classify_v1.j2",
-        halves=2,
+        parts=4,
     ),
 )
 

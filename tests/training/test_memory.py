@@ -77,7 +77,7 @@ def test_lora_of_7b_fits_24_gib_and_full_training_does_not() -> None:
     rank = {"finetuning_type": "lora", "lora_rank": 16}
     lora = trained_by(rank, size)
     assert lora.parameters == 40_370_176  # peft's count for rank 16 on all linear modules of the 7B
-    need = inputs(size, lora, batch_of(rank, 2000, 752), gpus=1, nodes=1)[0]
+    need = inputs(size, lora, batch_of(rank, 1500, 400), gpus=1, nodes=1)[0]
     assert 16 * GIB < need.gpu < 24 * GIB
     full = inputs(
         size, trained_by({"finetuning_type": "full"}, size), batch_of({}, 2000, 752), gpus=1, nodes=1
@@ -107,12 +107,27 @@ def test_activations_grow_with_rows_tokens_and_without_checkpointing_and_shrink_
 
     def of(**changes: Any) -> int:
         batch = Batch(**{"rows": 1, "tokens": 2000, "image_tokens": 752, **changes})
-        return activations(size, batch, through_vision=False)
+        return activations(size, batch, Trained(0, size.parameters))
 
     assert of(rows=2) == 2 * of()
     assert of(tokens=4000) > of()
     assert of(checkpointing=False) > of()
     assert of(fused_loss=True) < of()
+
+
+def test_lora_keeps_what_every_block_of_a_frozen_vision_tower_saw_and_full_training_does_not() -> None:
+    size = qwen_model(SEVEN)
+
+    def of(images: int, **keys: Any) -> int:
+        own = {"per_device_train_batch_size": 1, **keys}
+        return inputs(size, trained_by(own, size), batch_of(own, 2000, images), gpus=1, nodes=1)[0].gpu
+
+    block = 4 * (20 * size.vision_hidden + 6 * size.vision_intermediate)
+    lora, full = {"finetuning_type": "lora"}, {"finetuning_type": "full"}
+    assert of(800, **lora) - of(400, **lora) == 400 * size.vision_depth * block
+    assert of(800, **full) == of(400, **full)  # the loss is larger than one block
+    seeing = {**full, "freeze_vision_tower": False}  # it is recomputed: each block keeps its input alone
+    assert of(800, **seeing) - of(400, **seeing) == 400 * 4 * 2 * size.vision_hidden * size.vision_depth
 
 
 def test_more_gpus_never_need_more_on_each() -> None:

@@ -130,11 +130,3 @@ def test_gpus_are_those_that_nvidia_smi_lists(trainer: Path) -> None:
     assert gpu_memories() == []
     (trainer.parent / "nvidia-smi").write_text("#!/bin/sh\nprintf '24564\\n81559\\n[N/A]\\n'\n")
     assert gpu_memories() == [24_564 << 20, 81_559 << 20]
-
-
-@pytest.mark.parametrize(("method", "told"), [("lora", True), ("full", False)])
-def test_what_the_estimate_lacks_for_lora_is_told(
-    method: str, told: bool, planned: Callable[..., Any]
-) -> None:
-    _, plan = planned("--set", f"train.method={method}", "--gpu-memory-gb", "24")
-    assert any("vision tower goes backward" in note for note in plan["notes"]) == told
