@@ -207,9 +207,9 @@ def _document(
         "unknown": join.unknown,
         "misplaced": join.misplaced,
         "relabelled": join.relabelled,
-        "doubled": join.doubled,
-        "unsound": join.unsound,
-        "contrary": join.contrary,
+        "doubled": join.checked.doubled,
+        "unsound": join.checked.unsound,
+        "contrary": join.checked.contrary,
         "unseen": joined.unseen,
         "judged": len(join.guesses),
         "suspects": [suspect.model_dump() for suspect in doubted],
@@ -218,13 +218,15 @@ def _document(
 
 
 def _status(wanted: Wanted) -> int:
-    from datakit.kfold.builds import check_choice, folder_of
+    from datakit.kfold.builds import check_choice, folder_of, no_folds
     from datakit.kfold.running import status_of
 
     recipe = _load(wanted, wanted.overrides)
     folder = folder_of(recipe)
     record = folder.record()
     if record is None:
+        if folder.numbers:
+            raise no_folds(folder, wanted.command)
         click.echo(f"There are no folds in {folder.path}\nNext: {wanted.command}")
         return 0
     check_choice(wanted, recipe, folder)
