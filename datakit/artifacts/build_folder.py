@@ -43,9 +43,9 @@ _MAKE = "Make it: datakit build recipes/<name>.yaml"
 
 @dataclass(frozen=True)
 class BuildFolder(DataSet):
-    """A build folder. What it lacks, or has damaged, is told by a UserError where it is asked for; `open` asks
-    for the whole. Files that only some builds have (`emitted`, `check`, `serving`, `labels`) are None where
-    they are absent."""
+    """A build folder. What it lacks or is damaged is told by a UserError where it is asked for; `open` asks
+    for the whole. Files that only some builds have (`emitted`, `check`, `serving`, `labels`) are None else.
+    """
 
     near: Path | None = None
     """A further folder in whose project the recipe and its label file may be found, such as that of cards."""

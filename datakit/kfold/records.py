@@ -105,3 +105,8 @@ def before_split(folder: KfoldFolder) -> dict[str, int]:
             break
         counts.update({reason: count for reason, count in step.rejected.items() if count})
     return dict(counts)
+
+
+def own_validation(folder: KfoldFolder) -> int:
+    """Records that the source itself has in validation, which are dealt into the folds like any other."""
+    return int(folder.build(1).notes(SPLIT).get("given_val", 0))

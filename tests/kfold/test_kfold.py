@@ -635,3 +635,60 @@ def test_a_record_of_format_1_is_read_and_joined_anew(folds: Folds) -> None:
     assert record is not None
     assert record.joined is not None
     assert (record.version, len(record.joined.asked)) == (2, 18)
+
+
+# A source with a validation part of its own
+
+
+def _with_own_validation(folds: Folds, how: str) -> set[str]:
+    """The source says that the last six records are for validation, of which s12 shares its session with s11;
+    their ids."""
+    source = folds.recipe.parent / "rows.jsonl"
+    rows = [json.loads(line) for line in source.read_text("utf-8").splitlines()]
+    own = {row["id"] for row in rows[12:]}
+    if how == "folders":
+        for row in rows:
+            place = source.parent / "sets" / ("test" if row["id"] in own else "train") / row["label"]
+            place.mkdir(parents=True, exist_ok=True)
+            (source.parent / row["image"]).rename(place / f"{row['id']}.png")
+        folds.edit(
+            "read.jsonl: {path: rows.jsonl, image: image, label: label}", "read.image_folder: {path: sets}"
+        )
+        folds.edit("group: session, ", "")
+        return own
+    for row in rows:
+        row["given_split"] = "test" if row["id"] in own else "train"
+        row["session"] = "g9" if row["id"] in ("s11", "s12") else row["session"]
+    source.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
+    return own
+
+
+@pytest.mark.fault(
+    "a source that is dealt into folds has a validation part of its own",
+    "every record is judged by a fold that did not train on it or its group; the recipe's own build trains "
+    "on none of that part",
+    kind="bounds",
+)
+@pytest.mark.parametrize("how", ["column", "folders"])
+def test_a_sources_own_validation_part_is_dealt_and_never_leaks(folds: Folds, how: str) -> None:
+    own = _with_own_validation(folds, how)
+    assert folds.go() == 0, folds.output
+    assert "Of the source's own validation part: 6, dealt like any other" in folds.output
+    judged: list[str] = []
+    for number in (1, 2, 3):
+        build = folds.folder.build(number)
+        asked = {Path(id_).stem for id_ in in_val(folds.folder, number)}
+        taught = {Path(row["id"]).stem for row in build.rows("train")}
+        assert asked.isdisjoint(taught)
+        assert len(asked | taught) == 18
+        assert how == "folders" or len(asked & {"s11", "s12"}) != 1
+        judged += asked
+    assert sorted(judged) == [f"s{at:02d}" for at in range(18)]
+    for number in (1, 2, 3):
+        folds.predict(number)
+    document = folds.json("--join")
+    assert (document["predicted"], document["own_validation"]) == (18, 6)
+    assert run(["build", str(folds.recipe), "--quiet", "--no-check"]) == 0
+    whole = BuildFolder.open(folds.recipe.parent.parent / "build" / "screens")
+    assert {Path(row["id"]).stem for row in whole.rows("train")}.isdisjoint(own)
+    assert {Path(row["id"]).stem for row in whole.rows("val")} == own
