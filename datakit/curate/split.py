@@ -167,7 +167,8 @@ class Split(TableTransform):
         counts = {"given": given.height, "with_given": following.height}
         notes = {**_notes(side, names, classes, groups, choice), **alike}
         if passed_over:
-            notes["warnings"] = [*passed_over, *notes.get("warnings", ())]
+            told = notes.get("warnings")
+            notes["warnings"] = [*passed_over, *(told if isinstance(told, list) else [])]
         notes |= {name: count for name, count in counts.items() if count}
         splits = small.select("id", split=side)
         return _joined(frame, splits if settled.is_empty() else pl.concat([settled, splits]), notes)

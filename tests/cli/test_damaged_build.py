@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def damaged(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], None]:
+def damaged(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, bytes], None]]:
     """Puts another content into a file of the build, which is whole again after the test."""
     build = project / "build" / "screens"
     monkeypatch.chdir(project)
