@@ -55,6 +55,11 @@ class AblationRecord(Document):
     """Of what an ablation is made. Changes are added to those that stand there, so that all are counted."""
 
     FORMAT: ClassVar[int] = 1
+    REMEDY: ClassVar[str] = (
+        "Set the ablation aside and begin it anew (nothing is deleted, and the store keeps what was paid "
+        "for): datakit ablate RECIPE --again, with its --drop and --set"
+    )
+    UPGRADE: ClassVar[str] = f"Upgrade datakit (pip install -U datakit). {REMEDY}"
 
     recipe: str
     """Name of the recipe."""

@@ -27,6 +27,7 @@ from datakit.artifacts.run_ids import RUNS
 from datakit.artifacts.run_owner import runs_beside
 from datakit.artifacts.serving import Serving
 from datakit.artifacts.suspects import Suspect, read_suspects
+from datakit.artifacts.tables import scan_table
 from datakit.artifacts.told_paths import without_folders
 from datakit.artifacts.written_card import WrittenCard
 from datakit.core.errors import UserError
@@ -42,9 +43,8 @@ _MAKE = "Make it: datakit build recipes/<name>.yaml"
 
 @dataclass(frozen=True)
 class BuildFolder(DataSet):
-    """A build folder. What it lacks is told by a UserError where it is asked for; `open` asks for the whole.
-
-    Files that only some builds have (`emitted`, `check`, `serving`, `labels`) are None where they are absent.
+    """A build folder. What it lacks or is damaged is told by a UserError where it is asked for; `open` asks
+    for the whole. Files that only some builds have (`emitted`, `check`, `serving`, `labels`) are None else.
     """
 
     near: Path | None = None
@@ -184,7 +184,7 @@ class BuildFolder(DataSet):
     @cached_property
     def records(self) -> pl.LazyFrame:
         """All records, scanned lazily; `part` says where each belongs, absent columns have their default."""
-        frame = pl.scan_parquet(self.records_file)
+        frame = scan_table(self.records_file, "id")
         have = frame.collect_schema().names()
         absent = {"split": TRAIN, "repeat": 1, "set": "", "label": None, "images": []}
         frame = frame.with_columns(
@@ -210,7 +210,7 @@ class BuildFolder(DataSet):
         """The keys of the results in the store that the records rest on; none in a folder without records."""
         if not self.records_file.is_file():
             return set()
-        frame = pl.scan_parquet(self.records_file)
+        frame = scan_table(self.records_file)
         keys: set[bytes] = set()
         for name in frame.collect_schema().names():
             if name.startswith("@"):
@@ -324,14 +324,14 @@ class BuildFolder(DataSet):
     def image_digests(self) -> pl.LazyFrame | None:
         """Path and sha256 of every picture; None in builds that do not say."""
         path = self.path / names.INPUTS
-        frame = pl.scan_parquet(path) if path.is_file() else None
+        frame = scan_table(path) if path.is_file() else None
         return frame if frame is not None and dict(frame.collect_schema()) == IMAGE_DIGESTS else None
 
     @cached_property
     def compared(self) -> pl.LazyFrame | None:
         """What each record asks and answers, in the columns of core.compared; None in older builds."""
         path = self.path / names.COMPARED
-        return pl.scan_parquet(path) if path.is_file() else None
+        return scan_table(path) if path.is_file() else None
 
     @property
     def runs(self) -> Path:

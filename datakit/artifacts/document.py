@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from datakit.artifacts.format_version import refuse_newer
+from datakit.artifacts.format_version import UPGRADE, refuse_newer
 from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault
 from datakit.core.private_files import open_private
@@ -24,8 +24,12 @@ class Document(BaseModel):
 
     FORMAT: ClassVar[int] = 1
     """The newest format that is read, and the one that is written."""
+    REMEDY: ClassVar[str] = REMEDY
+    """What to do where the file is damaged."""
+    UPGRADE: ClassVar[str] = UPGRADE
+    """What to do where a later datakit wrote it."""
 
-    version: int = 1
+    version: int = Field(default=1, ge=1)
     """Format of the file. One without a version was written by datakit 0.1.0 and has format 1."""
 
     def to_json(self, *, sort_keys: bool = False) -> bytes:
@@ -49,12 +53,12 @@ class Document(BaseModel):
         try:
             document = json.loads(read_regular(path))
         except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror}", remedy=REMEDY) from None
-        except ValueError as error:
-            raise UserError(f"{path} cannot be read: it is not JSON: {error}", remedy=REMEDY) from None
-        refuse_newer(document, cls.FORMAT, str(path))
+            raise UserError(f"cannot read {path}: {error.strerror}", remedy=cls.REMEDY) from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path} cannot be read: it is not JSON: {error}", remedy=cls.REMEDY) from None
+        refuse_newer(document, cls.FORMAT, str(path), cls.UPGRADE)
         try:
             return cls.model_validate(document)
         except ValidationError as error:
             what, _ = describe_fault(error.errors(include_url=False)[0], cls)
-            raise UserError(f"{path} cannot be read: {what}", remedy=REMEDY) from None
+            raise UserError(f"{path} cannot be read: {what}", remedy=cls.REMEDY) from None

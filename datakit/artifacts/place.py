@@ -320,10 +320,9 @@ def _last_copies(old: Path, new: Path) -> list[str]:
         return []
     import polars as pl
 
-    has_inputs = (old / INPUTS).is_file()
-    originals = pl.read_parquet(old / INPUTS)["path"].to_list() if has_inputs else []
-    if has_inputs and all(map(os.path.exists, originals)):
-        return []
+    with suppress(OSError, pl.exceptions.PolarsError):  # absent or damaged: nobody knows the originals
+        if all(map(os.path.exists, pl.read_parquet(old / INPUTS)["path"].to_list())):
+            return []
     return [f"{IMAGES}/{name}" for name in sorted(alone)]
 
 

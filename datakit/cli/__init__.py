@@ -9,6 +9,7 @@ import gc
 import importlib
 import io
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -47,6 +48,10 @@ COMMANDS = {
     "cache": "Show or shrink the result store.",
     "doctor": "Check the installation and say what is missing.",
 }
+
+
+_POLARS = ("polars", "pyo3_runtime")
+"""Packages of its errors; the second one of its panics."""
 
 
 class LazyCommands(click.Group):
@@ -127,10 +132,10 @@ def _run(args: list[str] | None) -> int:
     except BaseException as error:
         if interrupts.received() or isinstance(error, KeyboardInterrupt | click.Abort):
             return _interrupted(error)  # after a signal every error is its consequence
-        return _failed(error)
+        return _failed(error, sys.argv[1:] if args is None else args)
 
 
-def _failed(error: BaseException) -> int:
+def _failed(error: BaseException, words: Sequence[str]) -> int:
     """Tells an error of the user; raises any other."""
     if isinstance(error, DatakitError):
         text = masked(str(error))
@@ -147,10 +152,15 @@ def _failed(error: BaseException) -> int:
         # A full disk, a folder that was taken away: wherever it happens, the user mends it.
         from datakit.core.disk_faults import disk_fault
 
-        given = (Path(word.partition("=")[2] or word) for word in sys.argv[1:])
+        given = (Path(word.partition("=")[2] or word) for word in words)
         what, remedy = disk_fault(error, Path(), *(path for path in given if path.parent.is_dir()))
         click.echo(masked(f"Error: {what}\n  {remedy}"), err=True)
         return int(Exit.USAGE)
+    if type(error).__module__.partition(".")[0] in _POLARS:
+        from datakit.cli.damaged_build import damage
+
+        if (told := damage(error, words)) is not None:
+            return _failed(told, words)
     raise error
 
 

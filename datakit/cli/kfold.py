@@ -133,7 +133,7 @@ def _joined(made: Made, k: int) -> Join:
 def _tell(made: Made, wanted: Wanted, join: Join | None, *, as_json: bool) -> None:
     from datakit.cli.tables import print_json
     from datakit.kfold import suspects
-    from datakit.kfold.records import before_split
+    from datakit.kfold.records import before_split, own_validation
 
     judged = join.guesses if join is not None else []
     doubted, found = suspects.suspects_of(judged, made.language if as_json else "en")
@@ -145,6 +145,11 @@ def _tell(made: Made, wanted: Wanted, join: Join | None, *, as_json: bool) -> No
     if not made.as_they_stand:
         lines.append(
             f"Results: {made.new:,} made, {made.cached:,} taken from the store, {made.cost_usd:.4f} USD"
+        )
+    if own := own_validation(made.folder):
+        lines.append(
+            f"Of the source's own validation part: {own:,}, dealt like any other; folds judge labels, and "
+            "the recipe's own build trains on none of them"
         )
     lines += [f"In no fold: {count:,} ({reason.replace('_', ' ')})" for reason, count in outside.items()]
     lines += [f"Warning: {words}" for words in _warnings(made)]
@@ -181,6 +186,8 @@ def _warnings(made: Made) -> list[str]:
 def _document(
     made: Made, wanted: Wanted, join: Join | None, doubted: Any, found: Any, outside: dict[str, int]
 ) -> dict[str, Any]:
+    from datakit.kfold.records import own_validation
+
     document: dict[str, Any] = {
         "folder": str(made.folder.path),
         "k": wanted.k,
@@ -189,6 +196,7 @@ def _document(
         "results_stored": made.cached,
         "cost_usd": 0.0 if made.as_they_stand else made.cost_usd,
         "in_no_fold": outside,
+        "own_validation": own_validation(made.folder),
         "warnings": _warnings(made),
         "kept": made.kept and str(made.kept),
         "stale": made.stale,
@@ -207,9 +215,9 @@ def _document(
         "unknown": join.unknown,
         "misplaced": join.misplaced,
         "relabelled": join.relabelled,
-        "doubled": join.doubled,
-        "unsound": join.unsound,
-        "contrary": join.contrary,
+        "doubled": join.checked.doubled,
+        "unsound": join.checked.unsound,
+        "contrary": join.checked.contrary,
         "unseen": joined.unseen,
         "judged": len(join.guesses),
         "suspects": [suspect.model_dump() for suspect in doubted],
@@ -218,13 +226,15 @@ def _document(
 
 
 def _status(wanted: Wanted) -> int:
-    from datakit.kfold.builds import check_choice, folder_of
+    from datakit.kfold.builds import check_choice, folder_of, no_folds
     from datakit.kfold.running import status_of
 
     recipe = _load(wanted, wanted.overrides)
     folder = folder_of(recipe)
     record = folder.record()
     if record is None:
+        if folder.numbers:
+            raise no_folds(folder, wanted.command)
         click.echo(f"There are no folds in {folder.path}\nNext: {wanted.command}")
         return 0
     check_choice(wanted, recipe, folder)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from datakit.artifacts.overrides import OverrideLine
 
@@ -60,7 +62,8 @@ def decided(
 
     Each must be about the record as it stands, or as the decisions before it left it: a relabelled record
     that was reviewed again in the next build has two, one after the other. Of one reviewer's decisions about
-    the same sight the last holds; reviewers who decide differently about it undo each other.
+    the same sight the last holds; reviewers who decide differently about it undo each other. Where several
+    have the same time, as answers that say none, what each is about tells their order, not their lines.
 
     `predicted`: a reviewer may have seen the record with a label that a model predicted, while it has none of
     its own (`label` is None). Such a decision says what the record shows, whatever is predicted now: an
@@ -68,11 +71,10 @@ def decided(
     """
     sights = [_Sight(judge(label), label)]
     outcome = Outcome(label)
-    for line in sorted(lines, key=lambda line: line.order):
+    for line in _in_order(lines, sights):
         if predicted and line.override.judged not in {sight.judged for sight in sights}:
             line = _about_a_prediction(line, sights[0].judged, judge)
-        is_open = len(sights) > 1 and not sights[-1].by_reviewer
-        if is_open and line.override.judged == sights[-2].judged != sights[-1].judged:
+        if _is_open(sights) and line.override.judged == sights[-2].judged != sights[-1].judged:
             sights.pop()  # another word about what the last decision was about
         sight = sights[-1]
         if line.override.judged != sight.judged:
@@ -91,6 +93,31 @@ def decided(
             outcome.is_dropped = outcome.is_dropped or ("drop", None) in sight.outcomes
     outcome.label = sights[-1].result
     return outcome
+
+
+def _is_open(sights: Sequence[_Sight]) -> bool:
+    """Whether nobody has decided about the last sight yet, so that another word about the one before it
+    still counts."""
+    return len(sights) > 1 and not sights[-1].by_reviewer
+
+
+def _in_order(lines: Sequence[OverrideLine], sights: Sequence[_Sight]) -> Iterator[OverrideLine]:
+    """The decisions by their time; of one time first those about what the record is, as `sights` grows."""
+    for _, equal in groupby(sorted(lines, key=lambda line: line.order), key=lambda line: line.order[0]):
+        waiting = deque(equal)
+        about: dict[str, deque[OverrideLine]] = {}
+        for line in waiting:
+            about.setdefault(line.override.judged, deque()).append(line)
+        taken = set()
+        while waiting:
+            if waiting[0].number in taken:
+                waiting.popleft()
+                continue
+            fitting = [sight.judged for sight in (sights[-2:] if _is_open(sights) else sights[-1:])]
+            judged = next((name for name in fitting if about.get(name)), waiting[0].override.judged)
+            line = about[judged].popleft()
+            taken.add(line.number)
+            yield line
 
 
 def _about_a_prediction(line: OverrideLine, seen: str, judge: Judge) -> OverrideLine:

@@ -10,13 +10,17 @@ from pydantic import Field, model_validator
 
 from datakit.core.chat_columns import chat_columns
 from datakit.core.class_column import class_of
+from datakit.core.counted import counted
+from datakit.core.errors import UserError
 from datakit.core.groups import Numbers
 from datakit.core.near_texts import SAME_TEXT
 from datakit.core.outcome import Table
 from datakit.core.record import GENERAL, GIVEN_SPLIT, TRAIN, VAL
+from datakit.core.split_words import split_of
 from datakit.core.step_context import StepContext
 from datakit.core.task_blocks import TASK
 from datakit.core.transform import Columns, TableTransform
+from datakit.core.visible import visible
 from datakit.curate._belonging import (
     NEAR_VAL,
     PSEUDO,
@@ -29,6 +33,9 @@ from datakit.curate._belonging import (
 )
 from datakit.curate._folds import deal
 from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random_ranks
+
+_SOURCE_SPLIT = "source_split"
+"""What readers make of a source's column `split`."""
 
 
 class Split(TableTransform):
@@ -52,12 +59,15 @@ class Split(TableTransform):
     rows and promises no class anything, so the rule is our own.
 
     General records (mix.general) stay in training. Records whose source has a validation part (folders
-    `train/` and `test/`) stay where they are; only those whose source does not say are split. One that is
-    of a group with a record that stays goes where that is; in training, where its group stands on both sides.
+    `train/` and `test/`, or a column `given_split` that says train, val or test) stay where they are; only
+    those whose source does not say are split. One that is of a group with a record that stays goes where that
+    is; in training, where its group stands on both sides. A source's column `split` does not count, and is
+    warned of where it has a validation part.
 
     With `folds` and `fold` validation is one of so many folds, by the same groups: every record but general
     and pseudo-labelled ones is in exactly one of them, also one without a class or of a given part. `val`,
-    `min_val` and the source's own parts do not count then. `datakit kfold` makes a build of each.
+    `min_val` and the source's own parts do not count then: no record is in both parts of a fold, and a record
+    of the source's validation part trains the other folds. `datakit kfold` makes a build of each.
 
     Records whose label is a prediction (`label_source` "pseudo", curate.pseudo_labels) are in training,
     whatever their source says, and the others are split as if they were not there. One that shows or reads
@@ -112,9 +122,9 @@ class Split(TableTransform):
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         if self.group is None:
-            shared: tuple[str, ...] = (GIVEN_SPLIT, "set", SOURCE)
+            shared: tuple[str, ...] = (GIVEN_SPLIT, _SOURCE_SPLIT, "set", SOURCE)
         else:
-            shared = (GIVEN_SPLIT, "set", SOURCE, SHARED, "images", "looks")
+            shared = (GIVEN_SPLIT, _SOURCE_SPLIT, "set", SOURCE, SHARED, "images", "looks")
         texts = ("images", self.ocr_text, *chat_columns(context).question_names)
         if self._same_text is not None:
             return tuple(dict.fromkeys((*shared, *texts)))
@@ -128,7 +138,7 @@ class Split(TableTransform):
     def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         # Sorted by id, so that nothing below can depend on the order of the records.
         columns = [name for name in self.reads(context) if name in frame.collect_schema()]
-        every = frame.select(columns).sort("id").collect()
+        every = _named(frame.select(columns).sort("id").collect())
         if SOURCE not in columns or not (is_pseudo := every[SOURCE].fill_null("") == PSEUDO).any():
             return self._split(frame, every, context)
         table = self._split(frame, every.filter(~is_pseudo), context)
@@ -139,6 +149,7 @@ class Split(TableTransform):
         if self.folds is not None:
             return self._folded(frame, small, context)
         given, general = _given(small), _general(small)
+        passed_over = _passed_over(small)
         settled = pl.concat([given, general])
         if settled.height == small.height and not given.is_empty():
             return _joined(frame, settled, {**_sizes(given["split"]), "given": given.height})
@@ -155,6 +166,9 @@ class Split(TableTransform):
         side = pl.Series(np.where(choice.chosen[numbers], VAL, TRAIN), dtype=pl.String)
         counts = {"given": given.height, "with_given": following.height}
         notes = {**_notes(side, names, classes, groups, choice), **alike}
+        if passed_over:
+            told = notes.get("warnings")
+            notes["warnings"] = [*passed_over, *(told if isinstance(told, list) else [])]
         notes |= {name: count for name, count in counts.items() if count}
         splits = small.select("id", split=side)
         return _joined(frame, splits if settled.is_empty() else pl.concat([settled, splits]), notes)
@@ -163,6 +177,7 @@ class Split(TableTransform):
         """The records with their splits where validation is a fold."""
         general = _general(small)
         numbers, alike = self._belonging.numbers(small, context)
+        given_val = _given(small).filter(split=VAL).height
         is_dealt = ~small["id"].is_in(general["id"].implode())
         small, numbers = small.filter(is_dealt), _renumbered(numbers[is_dealt.to_numpy()])
         if small.is_empty():
@@ -175,6 +190,8 @@ class Split(TableTransform):
         is_val = folds.of_group[numbers] == self.fold - 1
         splits = small.select("id", split=pl.Series(np.where(is_val, VAL, TRAIN), dtype=pl.String))
         notes = {**_sizes(splits["split"]), **folds.notes(names, groups), **alike}
+        if given_val:
+            notes["given_val"] = given_val
         if unclassed := int((classes == UNCLASSED).sum()):
             notes["without_class"] = unclassed
             notes["val_without_class"] = int((is_val & (classes == UNCLASSED)).sum())
@@ -234,6 +251,35 @@ def _given(small: pl.DataFrame) -> pl.DataFrame:
     if GIVEN_SPLIT not in small.columns or not (small[GIVEN_SPLIT] == VAL).any():
         return pl.DataFrame(schema={"id": pl.String, "split": pl.String})
     return small.filter(pl.col(GIVEN_SPLIT).is_not_null()).select("id", split=GIVEN_SPLIT)
+
+
+def _named(every: pl.DataFrame) -> pl.DataFrame:
+    """The records with the source's own parts by our words. Raises UserError for a word that names none."""
+    if GIVEN_SPLIT not in every.columns:
+        return every
+    said = every[GIVEN_SPLIT].cast(pl.String)
+    words = {word: split_of(word) for word in said.drop_nulls().unique().sort()}
+    if strange := [word for word, split in words.items() if split is None and word.strip()]:
+        raise UserError(
+            f"the column {GIVEN_SPLIT} says `{visible(strange[0])}`, which is no split",
+            remedy="Say train, val or test; leave it empty where the record may go to either.",
+        )
+    return every.with_columns(said.replace_strict(words, return_dtype=pl.String).alias(GIVEN_SPLIT))
+
+
+def _passed_over(small: pl.DataFrame) -> list[str]:
+    """That a source's column `split` has a validation part which this step does not keep, in words."""
+    if _SOURCE_SPLIT not in small.columns or GIVEN_SPLIT in small.columns:
+        return []
+    if small.schema[_SOURCE_SPLIT] != pl.String():
+        return []
+    sides = [split_of(word) for word in small[_SOURCE_SPLIT].drop_nulls()]
+    if None in sides or VAL not in sides:
+        return []
+    return [
+        f"the source's own column `split` has {counted(sides.count(VAL), 'record')} for validation, and the "
+        f"records are split anew: call it `{GIVEN_SPLIT}` in the source to keep its parts"
+    ]
 
 
 def _following(ids: pl.Series, numbers: Numbers, settled: pl.DataFrame) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from datakit.artifacts.kfold import record_file_beside
+from datakit.artifacts.kfold import content_of, record_file_beside
 from datakit.core import blocks
 from datakit.core.chat_columns import chat_columns
 from datakit.core.compared import compared
@@ -62,11 +62,12 @@ class Suspects(TableTransform):
 
     General and pseudo-labelled records are not looked at, and those whose label a reviewer gave or accepted
     (`label_reviewed_by` of curate.overrides) are no suspects. Behind balance.resample the repeats of a record
-    are one suspect. A prediction of an id that no record has, of no label, or by a model that was never
-    shown the label, has no voice, and is counted.
+    are one suspect. A prediction has no voice, and is counted, that is of an id that no record has, of no
+    label, with probabilities that cannot be such, by a model that was never shown the label, or of pictures
+    or a text that have changed since; one file that says two things of a record is refused.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"min_score": 0.1}
 
@@ -151,7 +152,8 @@ class Suspects(TableTransform):
         voices.hear_proxy(table, hearing)
         if self.predictions is not None and not table.is_empty():
             reading = Reading(context.declared(self.predictions), context.labels)
-            voices.hear_kfold(reading.guesses(dict(table.select("id", "label").iter_rows())), hearing)
+            labels = dict(table.select("id", "label").iter_rows())
+            voices.hear_kfold(reading.guesses(labels, _contents(table, context)), hearing)
             reading.unknown = self._of_no_task(reading.unknown, context)
             notes = reading.notes(self.predictions)
         voices.hear_reason(rows, self.reason, hearing)
@@ -191,6 +193,17 @@ class Suspects(TableTransform):
     def card_sections(self, account: StepAccount) -> Sequence[blocks.Section]:
         notes = account.notes
         return [blocks.Section("Doubted labels", list(_card(notes)))] if notes.get("voices") else []
+
+
+def _contents(table: pl.DataFrame, context: StepContext) -> Callable[[str], str]:
+    """What each record shows and says now, as a join keeps it of what was asked."""
+    records = {id_: (paths, text) for id_, paths, text in table.select("id", "images", "text").iter_rows()}
+
+    def content(id_: str) -> str:
+        paths, text = records[id_]
+        return content_of([context.files.sha256(path) for path in paths or ()], text)
+
+    return content
 
 
 @dataclass(frozen=True)

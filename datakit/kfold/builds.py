@@ -154,22 +154,23 @@ def _check_predictions(recipe: Recipe, split: Step) -> None:
 def check_choice(wanted: Wanted, recipe: Recipe, folder: KfoldFolder) -> Path | None:
     """Where other folds that stood in the folder lie now; None where there were none.
 
-    Raises UserError where they would be mixed with these, unless they are to be set aside.
+    Raises UserError where they would be mixed with these, unless they are to be set aside, and for a record
+    that cannot be read.
     """
-    record = folder.record()
-    if record is None:
+    try:
+        record = folder.record()
+    except UserError:
+        if not wanted.again:
+            raise
+        return _set_aside(folder)
+    if record is None and not folder.numbers:
         if folder.path.exists() and any(folder.path.iterdir()):
             raise UserError(
                 f"{folder.path} holds something else than folds",
                 remedy="Move it away, or name another recipe.",
             )
         return None
-    new = _record(wanted, recipe)
-    differing = [
-        f"{name} {_shown(old)} there, {_shown(new.choice[name])} here"
-        for name, old in record.choice.items()
-        if old != new.choice[name]
-    ]
+    differing = _differing(record, _record(wanted, recipe), folder)
     if not differing:
         return None
     if not wanted.again:
@@ -178,15 +179,42 @@ def check_choice(wanted: Wanted, recipe: Recipe, folder: KfoldFolder) -> Path | 
             remedy="Folds of two choices are never mixed. Give the same options, or set those aside (nothing "
             f"is deleted): {wanted.command} --again",
         )
-    for number in range(1, record.k + 1):
-        for run in sorted(folder.path.glob(f"fold-{number}-runs/*")):
-            status = read_status(run)
-            if status is not None and status.is_alive:
-                raise UserError(
-                    f"process {status.pid} works on {run} (stage {status.stage})",
-                    remedy="Wait for it or end it; nothing is moved under its hands.",
-                )
+    return _set_aside(folder)
+
+
+def _differing(record: KfoldRecord | None, new: KfoldRecord, folder: KfoldFolder) -> list[str]:
+    """By what the folds that stand there are others, in words. Where their record is lost, by their number
+    alone: of the rest each build tells by itself whether it is current."""
+    if record is None:
+        there = folder.numbers[-1]
+        return [] if there <= new.k else [f"fold-{there} there, --k {new.k} here"]
+    return [
+        f"{name} {_shown(old)} there, {_shown(new.choice[name])} here"
+        for name, old in record.choice.items()
+        if old != new.choice[name]
+    ]
+
+
+def _set_aside(folder: KfoldFolder) -> Path:
+    """Where the folds lie now. Raises UserError while a handoff works on one of them."""
+    for run in sorted(folder.path.glob("fold-*-runs/*")):
+        status = read_status(run)
+        if status is not None and status.is_alive:
+            raise UserError(
+                f"process {status.pid} works on {run} (stage {status.stage})",
+                remedy="Wait for it or end it; nothing is moved under its hands.",
+            )
     return set_aside(folder.path)
+
+
+def no_folds(folder: KfoldFolder, command: str) -> UserError:
+    """The error for a folder without a record, where folds are needed; `command` makes them."""
+    if folder.numbers:
+        return UserError(
+            f"{folder.record_file} is missing, which says what the folds there are of",
+            remedy=f"Write it anew; folds, trainings and answers that stand there are kept: {command}",
+        )
+    return UserError(f"there are no folds in {folder.path}", remedy=f"Make them: {command}")
 
 
 def make(
@@ -226,7 +254,7 @@ def as_they_stand(wanted: Wanted, load: Callable[[Sequence[str]], Recipe]) -> Ma
     check_recipe(recipe)
     folder = folder_of(recipe)
     if folder.record() is None:
-        raise UserError(f"there are no folds in {folder.path}", remedy=f"Make them: {wanted.command}")
+        raise no_folds(folder, wanted.command)
     check_choice(replace(wanted, again=False), recipe, folder)
     made = Made(folder, language=recipe.context().language(""), as_they_stand=True)
     for number in range(1, wanted.k + 1):

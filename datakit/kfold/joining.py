@@ -9,22 +9,17 @@ from pathlib import Path
 
 from datakit.artifacts import predictions as files
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.checked_predictions import Checked, read_once, sound
 from datakit.artifacts.kfold import Joined, KfoldFolder, KfoldRecord, digest_of
 from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.core.errors import UserError
-from datakit.core.judged import canonical, canonical_probabilities
-from datakit.core.labels import LabelSet
-from datakit.core.prediction_faults import fault_of_all
 from datakit.core.replacing import set_aside
 from datakit.core.suspicion import Guess, guess
 from datakit.kfold.records import FoldRecords, read_folds
 from datakit.training.run_folder import RunFolder
 
-LABEL_UNKNOWN = "label_unknown"
-"""The problem of an answer that states what is no label."""
-PROBABILITIES = "probabilities"
-"""The problem of a prediction whose probabilities of all labels cannot be such."""
 NOT_ASKED = "its fold has no answers yet"
+_TAKE_OUT = "Take one of them out, or move the file away and ask anew with --run."
 _SHOWN = 5
 
 
@@ -43,12 +38,8 @@ class Join:
     """Ids that a fold predicted which trained on them."""
     relabelled: list[str] = field(default_factory=list)
     """Ids whose label is another than when they were asked about."""
-    doubled: list[str] = field(default_factory=list)
-    """Ids that a file of answers has more than once."""
-    unsound: list[str] = field(default_factory=list)
-    """Ids whose probabilities cannot be such."""
-    contrary: list[str] = field(default_factory=list)
-    """Ids that are predicted to be what is not the likeliest by the prediction's own probabilities."""
+    checked: Checked = field(default_factory=Checked)
+    """What is odd about the predictions themselves."""
     left_out: list[Path] = field(default_factory=list)
     """Files of answers of other trainings than the folds' present ones."""
     edited: Path | None = None
@@ -102,13 +93,13 @@ class Join:
                 self.relabelled,
                 "whose label is another since they were asked about: ranked by the present one",
             ),
-            (self.doubled, "predicted more than once in one file: the last prediction counts"),
+            (self.checked.doubled, "predicted more than once in one file: the last prediction counts"),
             (
-                self.unsound,
+                self.checked.unsound,
                 "whose probabilities are not those of the labels, or do not add up to 1: not ranked",
             ),
             (
-                self.contrary,
+                self.checked.contrary,
                 "predicted to be what their own probabilities do not hold likeliest: ranked by these",
             ),
         ):
@@ -133,7 +124,9 @@ def join(folder: KfoldFolder, k: int) -> Join:
         if path is None:
             result.missing_folds.append(number)
             continue
-        for one in _read_once(path, result):
+        read = read_once(path, result.records.labels, result.checked)
+        result.checked.refuse_contradictions(path, _TAKE_OUT)
+        for one in read:
             _sort_in(one, number, result)
     result.predictions.sort(key=lambda one: one.id)
     record = folder.record()
@@ -147,9 +140,10 @@ def join(folder: KfoldFolder, k: int) -> Join:
         predicted=len(result.predictions),
         unpredicted=result.unpredicted,
         unseen=result.unseen,
+        asked={one.id: result.records.content[one.id] for one in result.predictions},
     )
     if record is not None:
-        record.joined = result.joined
+        record.joined, record.version = result.joined, KfoldRecord.FORMAT
         record.write(folder.record_file)
     return result
 
@@ -185,35 +179,6 @@ def answers_of(build: BuildFolder) -> tuple[Path | None, list[Path]]:
     return (own[0] if own else None), [path for path in every if path not in own]
 
 
-def _read_once(path: Path, result: Join) -> Iterator[Prediction]:
-    """The predictions of a file, of several of a record the last.
-
-    Raises UserError for two that say different things of a record.
-    """
-    lines: dict[str, tuple[int, Prediction]] = {}
-    labels = result.records.labels
-    for number, read in enumerate(files.read(path), 1):
-        one = _spelt(read, labels)
-        if one.id in lines:
-            earlier, before = lines[one.id]
-            if before.predicted != one.predicted or before.probabilities != one.probabilities:
-                raise UserError(
-                    f"there are two predictions of `{one.id}`, the other is number {earlier:,}",
-                    where=f"{path}, prediction {number:,}",
-                    remedy="Take one of them out, or move the file away and ask anew with --run.",
-                )
-            result.doubled += [one.id] if one.id not in result.doubled else []
-        lines[one.id] = number, one
-    yield from (one for _, one in lines.values())
-
-
-def _spelt(one: Prediction, labels: LabelSet | None) -> Prediction:
-    """The prediction with its labels in the label file's spelling."""
-    names = {"label": canonical(one.label, labels), "predicted": canonical(one.predicted, labels)}
-    named = canonical_probabilities(one.probabilities, labels)
-    return one.model_copy(update={**names, "probabilities": named})
-
-
 def _sort_in(one: Prediction, number: int, result: Join) -> None:
     fold = result.records.fold_of.get(one.id)
     if fold is None:
@@ -222,33 +187,13 @@ def _sort_in(one: Prediction, number: int, result: Join) -> None:
         result.misplaced.append(one.id)
     elif one.problem != NOT_ANSWERED:
         label = result.records.label_of[one.id]
-        one = _sound(one, result)
+        one = sound(one, result.records.labels, result.checked)
         if one.label != label:
             result.relabelled += [one.id] if one.label is not None else []
             one = one.model_copy(update={"label": label})
         if one.problem:
             result.other_problems[one.problem] += 1
         result.predictions.append(one)
-
-
-def _sound(one: Prediction, result: Join) -> Prediction:
-    """The prediction, with a problem in place of a label that it cannot state."""
-    labels = result.records.labels
-    if one.predicted is None:
-        return one
-    if labels is not None and labels.find(one.predicted) is None:
-        said = f"`{one.predicted}` is no label of the label file"
-        return one.model_copy(update={"predicted": None, "problem": LABEL_UNKNOWN, "detail": said})
-    if one.probabilities is None:
-        return one
-    strangers = [name for name in one.probabilities if labels is not None and labels.find(name) is None]
-    said = f"`{strangers[0]}` has a probability and is no label" if strangers else ""
-    if said := said or fault_of_all(one.probabilities):
-        result.unsound.append(one.id)
-        return one.model_copy(update={"predicted": None, "problem": PROBABILITIES, "detail": said})
-    if one.probabilities.get(one.predicted, 0.0) < max(one.probabilities.values()):
-        result.contrary.append(one.id)
-    return one
 
 
 def _some(names: Sequence[str]) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from datakit.artifacts.kfold import KfoldFolder
+from datakit.artifacts.image_contents import ImageContents
+from datakit.artifacts.kfold import KfoldFolder, content_of
 from datakit.artifacts.originals import originals
 from datakit.core.errors import UserError
 from datakit.core.judged import canonical
@@ -39,6 +40,8 @@ class FoldRecords:
     """The label file of the builds."""
     contents: dict[str, str] = field(default_factory=dict)
     """Fold -> content hash of its build."""
+    content: dict[str, str] = field(default_factory=dict)
+    """Id -> `content_of` the record as its fold asks about it."""
 
     def unseen(self, id_: str) -> bool:
         """Whether the model that judges a record was never shown its label."""
@@ -58,10 +61,14 @@ def read_folds(folder: KfoldFolder, k: int) -> FoldRecords:
         if SOURCE in build.columns:  # a predicted label is trained on in every fold, and judged in none
             given = given.filter(pl.col(SOURCE).fill_null("") != PSEUDO)
         found.labels = build.labels
+        table = given.select("id", "label", "part", "images", "text").collect()
         rows = [
             (id_, canonical(label, build.labels), part)
-            for id_, label, part in given.select("id", "label", "part").collect().iter_rows()
+            for id_, label, part in table.select("id", "label", "part").iter_rows()
         ]
+        images = ImageContents(build)
+        for id_, paths, text in table.filter(part=VAL).select("id", "images", "text").iter_rows():
+            found.content[id_] = content_of(images.of(paths), text)
         found.contents[f"fold-{number}"] = build.manifest.content
         found.shown[number] = Counter(label for _, label, part in rows if part == TRAIN and label is not None)
         for id_, label, part in rows:
@@ -98,3 +105,8 @@ def before_split(folder: KfoldFolder) -> dict[str, int]:
             break
         counts.update({reason: count for reason, count in step.rejected.items() if count})
     return dict(counts)
+
+
+def own_validation(folder: KfoldFolder) -> int:
+    """Records that the source itself has in validation, which are dealt into the folds like any other."""
+    return int(folder.build(1).notes(SPLIT).get("given_val", 0))

@@ -9,15 +9,9 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from datakit.core.labels import visible_form
-from datakit.core.record import TRAIN, VAL
+from datakit.core.split_words import split_of
 
 ClassFrom = Literal["leaf", "path", "top"]
-_SPLITS = {
-    **dict.fromkeys(("train", "training", "训练集", "训练"), TRAIN),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "eval", "验证集", "验证"), VAL),
-    **dict.fromkeys(("test", "testing", "测试集", "测试"), VAL),
-}
-"""What the field calls folders of splits -> the split. Nothing below `test` is ever trained on."""
 _MOST_NAMED = 3
 
 
@@ -36,7 +30,7 @@ class ClassFolders:
         """From the paths of all pictures below the root."""
         folders = {_visible(PurePosixPath(name).parent) for name in names}
         tops = {folder.parts[0] for folder in folders if folder.parts}
-        known = {top: split for top in tops if (split := _SPLITS.get(top.strip().casefold()))}
+        known = {top: split for top in tops if (split := split_of(top))}
         if not splits or len(known) < len(tops):
             known = {}
         parents: dict[str, set[PurePosixPath]] = defaultdict(set)

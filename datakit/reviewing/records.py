@@ -13,8 +13,8 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.changed_files import changed_files, shown_changes
+from datakit.artifacts.image_contents import ImageContents
 from datakit.artifacts.predictions import Prediction
-from datakit.core.files import FileDigests
 from datakit.core.judged import canonical, judged
 from datakit.core.record import place_of
 from datakit.core.visible import visible
@@ -129,22 +129,17 @@ class PageRecords:
 
     def judged(self) -> list[str]:
         """Per record the digest of what is judged."""
-        digests = self._digests()
-        now = FileDigests()
+        contents = ImageContents(self.build)
         texts = self.frame["text"].to_list() if self._is_text("text") else [None] * self.count
         rows = zip(self.frame["label"].to_list(), self.frame["images"].to_list(), texts, strict=True)
         return [
             judged(
                 canonical(label, self.build.labels),
-                [digests.get(path) or now.sha256(path) for path in images or ()],
+                contents.of(images),
                 [text],
             )
             for label, images, text in rows
         ]
-
-    def _digests(self) -> Mapping[str, str]:
-        known = self.build.image_digests
-        return {} if known is None else dict(known.collect().select("path", "sha256").iter_rows())
 
     def columns(self) -> Row:
         """The columns of the grid. Labels, splits, tags and groups are numbers of their lists."""

@@ -13,6 +13,7 @@ import polars as pl
 import datakit
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import Manifest
+from datakit.artifacts.tables import scan_table
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.plain_yaml import yaml_inline
@@ -48,8 +49,15 @@ class Earlier:
         return min(same, key=lambda step: abs(step["number"] - lookup.step.number), default=None)
 
     def inputs(self, step: Mapping[str, Any], columns: list[str]) -> pl.DataFrame | None:
-        """Per record of the last build: id, key at the step, and those of `columns` that it has."""
-        frame = pl.scan_parquet(self.records)
+        """Per record of the last build: id, key at the step, and those of `columns` that it has. None where
+        it does not say, or is damaged: the next build takes its place."""
+        try:
+            return self._inputs(step, columns)
+        except (UserError, pl.exceptions.PolarsError):
+            return None
+
+    def _inputs(self, step: Mapping[str, Any], columns: list[str]) -> pl.DataFrame | None:
+        frame = scan_table(self.records)
         have = frame.collect_schema().names()
         trace = f"@{step['number']}.{step['name']}"
         if trace not in have:

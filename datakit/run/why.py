@@ -19,6 +19,7 @@ from datakit.artifacts.build_folder import BuildFolder, failed_build
 from datakit.artifacts.manifest import Manifest
 from datakit.artifacts.rejects import read_rejects
 from datakit.artifacts.report import StepReport
+from datakit.artifacts.tables import scan_table
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.outcome import RETRY, Done
@@ -262,7 +263,7 @@ def _record(build: BuildFolder, id_: str) -> dict[str, Any] | None:
     path = build.records_file
     if not path.is_file():
         return None
-    rows = pl.scan_parquet(path).filter(pl.col("id") == id_).head(1).collect()
+    rows = scan_table(path, "id").filter(pl.col("id") == id_).head(1).collect()
     return rows.row(0, named=True) if rows.height else None
 
 
@@ -372,6 +373,6 @@ def _unknown(story: Story, ids: list[str]) -> UserError:
 def _known_ids(build: BuildFolder) -> Iterator[str]:
     path = build.records_file
     if path.is_file():
-        yield from pl.read_parquet(path, columns=["id"])["id"]
+        yield from scan_table(path, "id").select("id").collect()["id"]
     for place in (build, failed_build(build.path)):
         yield from (line["id"] for line in place.reject_lines())

@@ -33,6 +33,10 @@ def label_doubted(build: BuildFolder) -> Seen | None:
     if suspects:
         voices = ", ".join(f"{name} {count:,}" for name, count in spoken.most_common())
         words = f"{len(suspects):,} of {total:,} are ({voices}), {several:,} by several voices"
+    if changed := notes.get("predictions", {}).get("changed_since"):
+        words += (
+            f"; {changed:,} predictions out of fold are of what their records no longer are, and not heard"
+        )
     rows = [
         (one.id, one.rank, one.label, one.proposed, "; ".join(voice.says for voice in one.voices))
         for one in suspects

@@ -17,8 +17,9 @@ from datakit.verdict.seen import SHOWN, Seen, height, records
 
 
 def unbalanced(build: BuildFolder) -> Seen | None:
-    """In = out + rejected + retry, in every step."""
-    wrong = [f"{step.number} ({step.name})" for step in build.report.steps if not step.balanced]
+    """In = out + rejected + retry, in every step, of each task by itself: what one loses another cannot make
+    up for."""
+    wrong = [f"{step.number} ({step.title})" for step in build.report.steps if not step.balanced]
     words = f"not in step {', '.join(wrong)}" if wrong else "yes"
     return Seen("Every record is accounted for in every step", len(wrong), words)
 

@@ -200,6 +200,63 @@ def test_record_reviewed_again_in_the_next_build_has_both_decisions_applied(tmp_
     assert notes["not_applied"] == {}
 
 
+CHAIN = (("购物车页面", "退货页面"), ("退货页面", "退款页面"), ("退款页面", "首页"))
+
+
+def _chain(*, whens: tuple[str | None, ...], people: str = "王李张") -> list[dict[str, Any]]:
+    return [
+        line(sees=old, new=new, who=who, when=when)
+        for (old, new), who, when in zip(CHAIN, people, whens, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("people", ["王李张", "王王王", "王李王"])
+@pytest.mark.parametrize("when", ["2026-11-27T12:00:00Z", None])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_decisions_of_one_time_that_go_on_from_each_other_are_applied_in_any_order_of_the_lines(
+    tmp_path: Path, order: tuple[int, ...], when: str | None, people: str
+) -> None:
+    rows = _chain(whens=(when,) * 3, people=people)
+    labels = LabelSet((*LABELS.labels, Label("首页")))
+    path = tmp_path / "overrides.jsonl"
+    path.write_text("\n".join(json.dumps(rows[at], ensure_ascii=False) for at in order), "utf-8")
+    frame = pl.LazyFrame(
+        {"id": ["r1"], "images": [[]], "label": ["购物车页面"], "text": ["text"]},
+        schema={"id": pl.String, "images": pl.List(pl.String), "label": pl.String, "text": pl.String},
+    )
+    table = Overrides(path="overrides.jsonl").apply(
+        frame, StepContext(base=tmp_path, project=tmp_path, labels=labels)
+    )
+    record = table.frame.collect().row(0, named=True)
+    assert (record["label"], record["label_by"]) == ("首页", people[2])
+    assert table.notes["not_applied"] == {}
+    assert len(table.notes["decisions"]) == 3  # all of them are told
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_of_one_time_two_who_differ_about_the_same_disagree_in_any_order_of_the_lines(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    when = "2026-11-27T12:00:00Z"
+    rows = [
+        line(new="退货页面", who="王", when=when),
+        line(new="退款页面", who="李", when=when),
+        line(sees="退货页面", new="退款页面", who="张", when=when),
+    ]
+    kept, _, notes = apply(tmp_path, [rows[at] for at in order])
+    assert kept["label"].to_list()[0] == "购物车页面"
+    assert notes["not_applied"] == {"disagree": 2, "changed": 1}
+
+
+def test_the_latest_decision_holds_and_earlier_ones_about_what_it_made_are_named(tmp_path: Path) -> None:
+    whens = ("2026-11-27T14:00:00Z", "2026-11-27T13:00:00Z", "2026-11-27T12:00:00Z")
+    rows = _chain(whens=whens)[:2]
+    kept, _, notes = apply(tmp_path, rows)
+    assert kept["label"].to_list()[0] == "退货页面"
+    assert notes["not_applied"] == {"changed": 1}
+    assert notes["faults"][0]["by"].startswith("李")
+
+
 def test_new_label_is_spelt_as_in_the_label_file_and_an_unknown_one_gets_a_hint(tmp_path: Path) -> None:
     kept, _, notes = apply(tmp_path, [line(new="退货页"), line("r2", "退货页面", new="购物车")])
     assert kept["label"].to_list() == ["购物车页面", "购物车页面", None]

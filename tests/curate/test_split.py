@@ -421,3 +421,37 @@ def test_classes_in_a_column_of_lists_are_refused_before_a_record_is_read() -> N
     empty = records([], ocr=[]).with_columns(ocr=pl.Series([], dtype=pl.List(pl.Struct({"text": pl.String}))))
     with pytest.raises(UserError, match="`stratify` names the column `ocr`, which holds lists"):
         split(empty, stratify="ocr")
+
+
+@pytest.mark.parametrize("word", ["test", "Dev", "验证集", " validation "])
+def test_other_words_for_the_given_parts_are_understood(word: str) -> None:
+    given_split = ["train"] * 15 + [word] * 4 + [""]
+    frame, notes = split(records(["a"] * 20, given_split=given_split), val=0.5)
+    assert frame["split"].to_list()[:19] == ["train"] * 15 + ["val"] * 4
+    assert notes["given"] == 19
+
+
+@pytest.mark.fault(
+    "a source's own column says another word than train, val or test for a part",
+    "refused: no record of an unknown part is trained on",
+    kind="bounds",
+)
+@pytest.mark.parametrize("parts", [["train", "holdout", "val", None], [0, 1, 1, None]])
+def test_a_given_part_that_is_none_is_refused(parts: list[Any]) -> None:
+    with pytest.raises(UserError, match=r"says `(holdout|0)`, which is no split"):
+        split(records(["a"] * 4, given_split=parts))
+
+
+@pytest.mark.parametrize(
+    ("own", "is_told"),
+    [
+        (["train"] * 15 + ["test"] * 5, True),
+        (["train"] * 20, False),
+        (["train"] * 15 + ["left"] * 5, False),
+        (list(range(20)), False),
+    ],
+)
+def test_a_column_split_of_the_source_with_a_validation_part_is_told(own: list[Any], is_told: bool) -> None:
+    _, notes = split(records(["a"] * 20, source_split=own), val=0.2)
+    warned = [words for words in notes.get("warnings", ()) if "own column `split` has 5 records" in words]
+    assert bool(warned) is is_told

@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datakit.artifacts.kfold import Joined, KfoldRecord, digest_of
+from datakit.artifacts.kfold import Joined, KfoldRecord, content_of, digest_of
 from datakit.artifacts.predictions import Prediction, write
 from datakit.core.errors import UserError
+from datakit.core.files import FileDigests
 from datakit.core.labels import Label, LabelSet
 from datakit.core.outcome import Table
 from datakit.core.step_context import StepContext
@@ -209,12 +210,19 @@ def predicted(id_: str, label: str | None, other: str, given: float = 0.1, **mor
 def joined(project: Path) -> Callable[..., Path]:
     """Writes predictions as `datakit kfold` joins them."""
 
-    def put(*predictions: Prediction, unseen: tuple[str, ...] = ()) -> Path:
+    def put(
+        *predictions: Prediction, unseen: tuple[str, ...] = (), asked: dict[str, str] | None = None
+    ) -> Path:
         path = project / "build" / "x.kfold" / "kfold.jsonl"
         write(path, predictions)
         record = KfoldRecord(recipe="x", k=2, seed=7)
         record.joined = Joined(
-            sha256=digest_of(path), contents={}, records=9, predicted=len(predictions), unseen=list(unseen)
+            sha256=digest_of(path),
+            contents={},
+            records=9,
+            predicted=len(predictions),
+            unseen=list(unseen),
+            asked={one.id: content_of([], None) for one in predictions} if asked is None else asked,
         )
         record.write(path.with_name("kfold.json"))
         return path
@@ -326,6 +334,107 @@ def test_two_predictions_of_one_record_are_refused(
     path = joined(predicted("a", "退款页面", "首页"), predicted("a", "退款页面", "退货页面"))
     with pytest.raises(UserError, match="two predictions of `a`, the other is number 1"):
         hear([{"id": "a"}], {"predictions": str(path)})
+
+
+@pytest.mark.fault(
+    "a picture or a text was changed after the model out of fold was asked about it",
+    "the old prediction has no voice; counted and named",
+    kind="inputs changed",
+)
+def test_a_prediction_of_what_a_record_is_no_longer_has_no_voice(
+    hear: Callable[..., Table], joined: Callable[..., Path], tmp_path: Path
+) -> None:
+    pictures = {name: tmp_path / f"{name}.png" for name in "abc"}
+    for name, path in pictures.items():
+        path.write_bytes(name.encode())
+    digests = {name: FileDigests().sha256(path) for name, path in pictures.items()}
+    asked = {name: content_of([digest], "正文") for name, digest in digests.items()}
+    path = joined(*(predicted(name, "退款页面", "首页") for name in "abc"), asked=asked)
+    pictures["a"].write_bytes(b"another picture under the same name")
+    pictures["c"] = pictures["c"].rename(tmp_path / "moved.png")
+    rows = [{"id": name, "images": [str(there)], "text": "正文"} for name, there in pictures.items()]
+    rows[1]["text"] = "改过的正文"
+    table = hear(rows, {"predictions": str(path)})
+    assert ranks(table) == {"a": None, "b": None, "c": 1}
+    assert table.notes["predictions"] == {"changed_since": 2}
+    (warning,) = table.notes["warnings"]
+    assert "2 records have other pictures or another text than the model was asked about" in warning
+    assert "not heard: a, b. Ask again: datakit kfold" in warning
+
+
+def test_a_join_of_an_earlier_datakit_is_heard_and_what_it_cannot_tell_is_told(
+    hear: Callable[..., Table], joined: Callable[..., Path]
+) -> None:
+    table = hear([{"id": "a"}], {"predictions": str(joined(predicted("a", "退款页面", "首页"), asked={}))})
+    assert ranks(table) == {"a": 1}
+    (warning,) = table.notes["warnings"]
+    assert "which pictures and texts 1 prediction is of" in warning
+    assert "--join" in warning
+
+
+@pytest.mark.parametrize("name", ["kfold.jsonl", "mine.jsonl"])
+@pytest.mark.fault(
+    "probabilities of a file that no join wrote add up to 3, are of no label, or speak against it",
+    "no voice, counted and named, as datakit kfold --join does",
+    kind="answers",
+)
+def test_probabilities_that_cannot_be_such_have_no_voice_whoever_wrote_the_file(
+    hear: Callable[..., Table], joined: Callable[..., Path], name: str
+) -> None:
+    one = predicted("a", "退款页面", "首页")
+    path = joined(
+        one.model_copy(update={"probabilities": {"退款页面": 1.0, "首页": 1.0, "退货页面": 1.0}}),
+        one.model_copy(update={"id": "b", "probabilities": {"没有": 1.0}}),
+        one.model_copy(update={"id": "c", "probabilities": {"首页": 0.2, "退款页面": 0.8}}),
+        one.model_copy(update={"id": "d", "predicted": "没有"}),
+        one.model_copy(update={"id": "e"}),
+        one.model_copy(update={"id": "e", "confidence": 0.8}),
+    )
+    path = path.rename(path.with_name(name))
+    table = hear([{"id": id_} for id_ in "abcde"], {"predictions": str(path)})
+    assert {id_ for id_, rank in ranks(table).items() if rank} == {"c", "e"}
+    assert table.notes["predictions"] == {
+        "predicted_no_label_of_file": 1,
+        "predicted_twice": 1,
+        "impossible_probabilities": 2,
+        "against_own_probabilities": 1,
+    }
+    told = "\n".join(table.notes["warnings"])
+    assert "probabilities that are not those of the labels, and are not heard: a, b" in told
+    assert "do not hold likeliest: c" in told
+    assert "predicted more than once: the last prediction counts: e" in told
+    assert ("is no kfold.jsonl" in told) is (name == "mine.jsonl")
+
+
+@pytest.mark.parametrize("text", ["NaN", "-0.1", "1e9"])
+def test_what_is_no_probability_is_refused_with_its_line(
+    hear: Callable[..., Table], project: Path, text: str
+) -> None:
+    path = project / "mine.jsonl"
+    write(path, [predicted("a", "退款页面", "首页")])
+    path.write_text(path.read_text("utf-8").replace("0.1", text, 1), "utf-8")
+    with pytest.raises(UserError) as caught:
+        hear([{"id": "a"}], {"predictions": str(path)})
+    assert caught.value.where == f"{path}:1"
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        (None, "write it anew (datakit kfold RECIPE --k K) and join"),
+        ({"recipe": "x", "k": 2, "seed": 7}, "says nothing of a join: datakit kfold RECIPE --k K --join"),
+    ],
+)
+def test_what_is_to_be_done_for_a_join_depends_on_what_is_lost(
+    hear: Callable[..., Table], joined: Callable[..., Path], document: dict[str, Any] | None, told: str
+) -> None:
+    path = joined(predicted("a", "退款页面", "首页"))
+    record = path.with_name("kfold.json")
+    if document is None:
+        record.unlink()
+    else:
+        record.write_text(json.dumps(document))
+    assert told in hear([{"id": "a"}], {"predictions": str(path)}).notes["warnings"][0]
 
 
 def test_a_missing_file_of_predictions_names_the_command(hear: Callable[..., Table]) -> None:

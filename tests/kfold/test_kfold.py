@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.kfold import KfoldFolder
 from datakit.artifacts.predictions import Prediction, read, write
 from datakit.artifacts.suspects import read_suspects
@@ -503,3 +504,191 @@ def test_of_two_predictions_with_another_confidence_the_last_counts_and_is_told(
     document = folds.json("--join")
     assert (document["doubled"], document["predicted"]) == ([first.id], 18)
     assert {one.id: one.confidence for one in read(folds.folder.predictions_file)}[first.id] == 0.01
+
+
+SUSPECTS = "  - curate.suspects: {predictions: ../build/screens.kfold/kfold.jsonl}\n  - curate.split"
+
+
+def _doubts(folds: Folds) -> tuple[set[str], dict[str, Any]]:
+    """Whom a build of the recipe doubts by the folds, and what it notes of their predictions."""
+    assert run(["build", str(folds.recipe), "--quiet", "--no-check"]) == 0
+    folds.capsys.readouterr()
+    build = BuildFolder.open(folds.recipe.parent.parent / "build" / "screens")
+    return {one.id for one in build.suspects or ()}, build.notes("curate.suspects")
+
+
+@pytest.mark.fault(
+    "a picture is changed under the same name after its fold was asked",
+    "its old prediction doubts nothing, also when the folds are joined again; named by the build",
+    kind="inputs changed",
+)
+def test_a_picture_that_changed_since_its_fold_was_asked_is_not_judged_by_the_old_one(folds: Folds) -> None:
+    folds.edit("  - curate.split", SUSPECTS)
+    folds.go()
+    for number in (1, 2, 3):
+        folds.predict(number, lambda id_, label: LABELS[1] if id_ in ("s06", "s09") else label)
+    assert folds.go("--join") == 0
+    assert _doubts(folds) == ({"s06", "s09"}, _doubts(folds)[1])
+    Image.new("RGB", (112, 112), (1, 2, 3)).save(folds.recipe.parent / "pictures" / "6.png")
+    for _ in range(2):
+        doubted, notes = _doubts(folds)
+        assert doubted == {"s09"}
+        assert notes["predictions"] == {"changed_since": 1}
+        assert "and are not heard: s06." in notes["warnings"][0]
+        assert folds.go("--join") == 0  # as the folds stand, which are of the picture before
+        assert "stale" in folds.output
+
+
+# The record of the folds
+
+
+DAMAGED = {
+    "empty": b"",
+    "cut": b'{"version": 2, "recipe": "scr',
+    "a list": b"[]",
+    "another thing": b'{"version": 2, "weights": 3}',
+    "no folds": b'{"version": 2, "recipe": "screens", "k": 0, "seed": 7}',
+    "format 0": b'{"version": 0, "recipe": "screens", "k": 3, "seed": 7}',
+    "not UTF-8": b"\xff\xfe\x00",
+    "deep": b"[" * 100_000,
+}
+
+
+def _joined(folds: Folds) -> bytes:
+    """The folds made, answered and joined; the predictions."""
+    folds.go()
+    for number in (1, 2, 3):
+        folds.predict(number)
+    assert folds.go("--join") == 0
+    return folds.folder.predictions_file.read_bytes()
+
+
+@pytest.mark.fault(
+    "the record of folds (kfold.json) is empty, cut or something else",
+    "an error with its name; what it says to do keeps folds, trainings and answers",
+    kind="folders",
+)
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_record_is_mended_by_what_the_error_says(folds: Folds, name: str) -> None:
+    before = _joined(folds)
+    record = folds.folder.record_file
+    record.write_bytes(DAMAGED[name])
+    for way in ([], ["--status"], ["--join"]):
+        assert folds.go(*way) == 2
+        assert "kfold.json" in folds.output
+        assert "Move this one file away" in folds.output
+        assert "datakit build RECIPE" not in folds.output
+    record.rename(record.with_name("kfold.json.damaged"))
+    assert folds.go() == 0
+    assert folds.output.count("unchanged") == 3
+    assert folds.go("--join") == 0
+    assert folds.folder.predictions_file.read_bytes() == before
+
+
+def test_a_lost_record_is_told_with_the_command_that_writes_it_anew(folds: Folds) -> None:
+    before = _joined(folds)
+    folds.folder.record_file.unlink()
+    for way in ("--status", "--join"):
+        assert folds.go(way) == 2
+        assert "kfold.json is missing" in folds.output
+        assert "trainings and answers that stand there are kept: datakit kfold" in folds.output
+    assert run(["kfold", str(folds.recipe), "--k", "2", "--quiet"]) == 2
+    assert "fold-3 there, --k 2 here" in folds.capsys.readouterr().err
+    assert folds.go() == 0
+    assert folds.output.count("unchanged") == 3
+    assert folds.go("--join") == 0
+    assert folds.folder.predictions_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ['{"version": 99, "votes": []}', '{"version": 2'])
+def test_folds_whose_record_cannot_be_read_can_be_set_aside(folds: Folds, text: str) -> None:
+    _joined(folds)
+    folds.folder.record_file.write_text(text)
+    assert folds.go() == 2
+    assert ("Upgrade datakit" in folds.output and "--again" in folds.output) is ("99" in text)
+    assert folds.go("--again") == 0
+    (kept,) = folds.folder.path.parent.glob("screens.kept-*.kfold")
+    assert KfoldFolder(kept).predictions_file.is_file()
+
+
+def test_folds_of_another_recipe_are_never_mixed(folds: Folds) -> None:
+    _joined(folds)
+    record = folds.folder.record()
+    assert record is not None
+    record.model_copy(update={"recipe": "others"}).write(folds.folder.record_file)
+    for way in ([], ["--status"], ["--join"]):
+        assert folds.go(*way) == 2
+        assert "recipe others there, screens here" in folds.output
+    assert folds.go("--again") == 0
+
+
+def test_a_record_of_format_1_is_read_and_joined_anew(folds: Folds) -> None:
+    _joined(folds)
+    path = folds.folder.record_file
+    document = json.loads(path.read_text("utf-8"))
+    del document["joined"]["asked"]
+    path.write_text(json.dumps({**document, "version": 1}), "utf-8")
+    assert folds.go("--status") == 0
+    assert "18 of 18 records" in folds.output
+    assert folds.go("--join") == 0
+    record = folds.folder.record()
+    assert record is not None
+    assert record.joined is not None
+    assert (record.version, len(record.joined.asked)) == (2, 18)
+
+
+# A source with a validation part of its own
+
+
+def _with_own_validation(folds: Folds, how: str) -> set[str]:
+    """The source says that the last six records are for validation, of which s12 shares its session with s11;
+    their ids."""
+    source = folds.recipe.parent / "rows.jsonl"
+    rows = [json.loads(line) for line in source.read_text("utf-8").splitlines()]
+    own = {row["id"] for row in rows[12:]}
+    if how == "folders":
+        for row in rows:
+            place = source.parent / "sets" / ("test" if row["id"] in own else "train") / row["label"]
+            place.mkdir(parents=True, exist_ok=True)
+            (source.parent / row["image"]).rename(place / f"{row['id']}.png")
+        folds.edit(
+            "read.jsonl: {path: rows.jsonl, image: image, label: label}", "read.image_folder: {path: sets}"
+        )
+        folds.edit("group: session, ", "")
+        return own
+    for row in rows:
+        row["given_split"] = "test" if row["id"] in own else "train"
+        row["session"] = "g9" if row["id"] in ("s11", "s12") else row["session"]
+    source.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
+    return own
+
+
+@pytest.mark.fault(
+    "a source that is dealt into folds has a validation part of its own",
+    "every record is judged by a fold that did not train on it or its group; the recipe's own build trains "
+    "on none of that part",
+    kind="bounds",
+)
+@pytest.mark.parametrize("how", ["column", "folders"])
+def test_a_sources_own_validation_part_is_dealt_and_never_leaks(folds: Folds, how: str) -> None:
+    own = _with_own_validation(folds, how)
+    assert folds.go() == 0, folds.output
+    assert "Of the source's own validation part: 6, dealt like any other" in folds.output
+    judged: list[str] = []
+    for number in (1, 2, 3):
+        build = folds.folder.build(number)
+        asked = {Path(id_).stem for id_ in in_val(folds.folder, number)}
+        taught = {Path(row["id"]).stem for row in build.rows("train")}
+        assert asked.isdisjoint(taught)
+        assert len(asked | taught) == 18
+        assert how == "folders" or len(asked & {"s11", "s12"}) != 1
+        judged += asked
+    assert sorted(judged) == [f"s{at:02d}" for at in range(18)]
+    for number in (1, 2, 3):
+        folds.predict(number)
+    document = folds.json("--join")
+    assert (document["predicted"], document["own_validation"]) == (18, 6)
+    assert run(["build", str(folds.recipe), "--quiet", "--no-check"]) == 0
+    whole = BuildFolder.open(folds.recipe.parent.parent / "build" / "screens")
+    assert {Path(row["id"]).stem for row in whole.rows("train")}.isdisjoint(own)
+    assert {Path(row["id"]).stem for row in whole.rows("val")} == own

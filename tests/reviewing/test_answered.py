@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.kfold import KfoldFolder
+from datakit.artifacts.image_contents import ImageContents
+from datakit.artifacts.kfold import KfoldFolder, content_of
 from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.reviewing.answered import answers
@@ -98,6 +99,63 @@ def test_edit_of_the_answers_out_of_fold_is_told(
     assert account["notes"][1].startswith("kfold.jsonl was edited since the folds were joined")
     page = Path(account["page"]).read_text("utf-8")
     assert '"notices":[["editedAnswers",{"file":"kfold.jsonl"}]]' in page
+
+
+@pytest.mark.fault(
+    "a file of answers that a review shows says two things of a record",
+    "neither is shown; counted and named",
+    kind="answers",
+)
+def test_answers_that_contradict_each_other_are_not_shown_and_are_named(
+    build: BuildFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        said("r01", "退款页面"),
+        said("r02", "退款页面", confidence=0.5),
+        said("r01", "购物车页面"),
+        said("r02", "退款页面", confidence=0.75),
+        {"id": "r02", "problem": "not_answered"},
+        said("r03", "退货申请"),
+        said("r03", "退货页面"),  # the same by another spelling
+    ]
+    path = write_answers(tmp_path / "p.jsonl", rows)
+    found = answers(build, [path])
+    assert found.labels(build) == {"r02": "退款页面", "r03": "退货页面"}
+    assert found.by_id["r02"].confidence == 0.75
+    assert found.notes == (
+        "predictions of 2 records are shown from p.jsonl",
+        "p.jsonl: 1 record predicted to be different things, none of which is shown (r01)",
+        "p.jsonl: 2 records predicted more than once: the last prediction is shown (r02, r03)",
+    )
+    assert run(["review", str(build.path), "--predictions", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == list(found.notes)
+    none = write_answers(tmp_path / "q.jsonl", [said("r01", "退款页面"), said("r01", "购物车页面")])
+    assert answers(build, [none]).by_id == {}
+
+
+def test_answer_that_is_no_label_is_named(build: BuildFolder, tmp_path: Path) -> None:
+    path = write_answers(tmp_path / "p.jsonl", [said("r00", "退款页面"), said("r01", "没有")])
+    found = answers(build, [path])
+    assert found.labels(build) == {"r00": "退款页面"}
+    assert found.by_id["r01"].problem == "label_unknown"
+    assert found.notes[1] == "p.jsonl: 1 record predicted to be what is no label of the label file (r01)"
+
+
+@pytest.mark.fault(
+    "a picture was changed after the model out of fold was asked, and a review shows its answers",
+    "the old prediction is not shown; counted and named",
+    kind="inputs changed",
+)
+def test_answer_out_of_fold_about_another_picture_is_not_shown(build: BuildFolder) -> None:
+    folds = KfoldFolder(build.path.with_name(f"{build.path.name}.kfold"))
+    path = write_answers(folds.predictions_file, [said("r00", "退款页面"), said("r01", "退款页面")])
+    paths, text = build.records.filter(id="r01").select("images", "text").collect().row(0)
+    now = content_of(ImageContents(build).of(paths), text)
+    join_folds(path, asked={"r00": content_of(["0" * 64], "第0条"), "r01": now})
+    found = answers(build)
+    assert found.labels(build) == {"r01": "退款页面"}
+    assert "1 record with other pictures or another text than the model was asked about" in found.notes[1]
+    assert found.notes[1].endswith("(r00)")
 
 
 def test_newest_of_several_runs_counts(build: BuildFolder) -> None:

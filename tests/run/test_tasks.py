@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +20,7 @@ from datakit.core.judged import judged
 from datakit.library import build, load
 from datakit.reviewing.chosen import Choice, chosen
 from datakit.run.plan import plan
-from datakit.verdict import records_of
+from datakit.verdict import records_of, verdict
 from tests.support.task_builds import MOODS, RECIPE, TOPICS, moods, project, topics, write
 
 
@@ -63,6 +64,19 @@ def test_steps_account_for_their_own_task(both: BuildFolder) -> None:
     ]
     assert steps[-2:] == [("curate.split", 36, 36), ("emit.llamafactory", 36, 36)]
     assert all(step.balanced for step in both.report.steps)
+
+
+def test_what_one_task_loses_another_cannot_make_up_for(both: BuildFolder, tmp_path: Path) -> None:
+    shutil.copytree(both.path, tmp_path / "both")
+    build = BuildFolder(tmp_path / "both")
+    report = build.report
+    for step in report.steps:
+        if step.name == "guard.label":
+            step.records_out += 3 if step.task == "topics" else -3
+    (build.path / "report.json").write_bytes(report.to_json())
+    (finding,) = (one for one in verdict(BuildFolder(build.path)) if one.kind == "unbalanced")
+    assert (finding.state, finding.count) == ("failed", 2)
+    assert finding.words == "not in step 2 (topics: guard.label), 5 (moods: guard.label)"
 
 
 def test_each_task_is_a_build_of_its_own_labels_answers_and_records(both: BuildFolder) -> None:

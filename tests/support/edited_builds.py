@@ -18,11 +18,13 @@ def edit_records(build: Path) -> None:
     frame.with_columns(label=pl.when(is_first).then(pl.lit(label)).otherwise("label")).write_parquet(path)
 
 
-def join_folds(predictions: Path) -> Path:
+def join_folds(predictions: Path, asked: dict[str, str] | None = None) -> Path:
     """The record that a join writes beside its file of predictions, which lies there."""
     record = KfoldRecord(recipe="x", k=2, seed=7)
     count = len(predictions.read_bytes().splitlines())
-    record.joined = Joined(sha256=digest_of(predictions), contents={}, records=count, predicted=count)
+    record.joined = Joined(
+        sha256=digest_of(predictions), contents={}, records=count, predicted=count, asked=asked or {}
+    )
     record.write(predictions.with_name("kfold.json"))
     return predictions
 

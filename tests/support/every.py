@@ -342,7 +342,7 @@ CASES: dict[str, Case] = {
     "curate.split": Case(
         {"val": 0.25},
         by_neighbours=True,
-        more={"given_split": pl.String(), "label_source": pl.String()},
+        more={"given_split": pl.String(), "source_split": pl.String(), "label_source": pl.String()},
     ),
     "curate.suspects": Case(
         by_neighbours=True,
