@@ -89,7 +89,9 @@ def _natural(node: Node) -> float:
     children = [child for child in node.nodes if not child.absolute]
     if "flex" in kind and node.style.get("flex-direction") != "column":
         inner = sum(natural(child) + _beside(child) for child in children)
-        inner += sum(wide(piece.text, _size(node.style)) for piece in node.children if isinstance(piece, Piece))
+        inner += sum(
+            wide(piece.text, _size(node.style)) for piece in node.children if isinstance(piece, Piece)
+        )
         inner += (node.number("gap") or 0) * max(len(children) - 1, 0)
     else:
         lines, inner = 0.0, 0.0
@@ -105,8 +107,7 @@ def _natural(node: Node) -> float:
             else:
                 lines, inner = 0.0, max(inner, natural(child) + _beside(child))
             inner = max(inner, lines)
-    width = inner + frame.left + frame.right
-    width = max(width, node.number("min-width") or 0.0)
+    width = max(inner + frame.left + frame.right, node.number("min-width") or 0.0)
     return min(width, node.number("max-width", PAGE_WIDTH) or width)
 
 
@@ -201,7 +202,9 @@ def _atoms(run: list[Node | Piece], style: Style, inner: float) -> Iterator[_Ato
         else:
             own = _frame(child)
             _lay(child, min(_outer(child, inner, own), inner or natural(child)))
-            yield _Atom(child.width + _beside(child), child.height + own.margin[0] + own.margin[2], child, style, "")
+            yield _Atom(
+                child.width + _beside(child), child.height + own.margin[0] + own.margin[2], child, style, ""
+            )
 
 
 def _lines(node: Node, run: list[Node | Piece], inner: float, at: tuple[float, float]) -> float:
@@ -254,7 +257,7 @@ def _row(node: Node, inner: float, room: float, frame: _Frame) -> float:
         rows[-1].append(child)
         used += width + gap
     y = 0.0
-    for row in rows:
+    for row in filter(None, rows):
         y += _one_row(node, row, (inner, room if len(rows) == 1 else 0.0, y), frame) + gap
     return max(y - gap, 0.0)
 
@@ -265,7 +268,11 @@ def _items(node: Node) -> list[Node]:
         for at, child in enumerate(node.children):
             if isinstance(child, Piece):
                 own = Node("span", {}, node)
-                own.style = {name: node.style[name] for name in ("color", "font-size", "font-weight") if name in node.style}
+                own.style = {
+                    name: node.style[name]
+                    for name in ("color", "font-size", "font-weight")
+                    if name in node.style
+                }
                 own.children = [child]
                 node.children[at] = own
     return [child for child in node.nodes if not child.absolute and child.tag != "br"]
@@ -277,8 +284,6 @@ def _grows(node: Node) -> bool:
 
 def _one_row(node: Node, row: list[Node], place: tuple[float, float, float], frame: _Frame) -> float:
     inner, room, y = place
-    if not row:
-        return 0.0
     gap = (node.number("gap") or 0.0) * (len(row) - 1)
     growing = [child for child in row if _grows(child)]
     widths = {id(child): 0.0 if _grows(child) else _outer_in_row(child, inner) for child in row}
@@ -288,7 +293,9 @@ def _one_row(node: Node, row: list[Node], place: tuple[float, float, float], fra
         for child in growing:
             widths[id(child)] = max(spare / len(growing), 20.0)
     elif spare < 0:
-        soft = [child for child in row if child.style.get("flex") != "none" and child.tag not in ("svg", "img")]
+        soft = [
+            child for child in row if child.style.get("flex") != "none" and child.tag not in ("svg", "img")
+        ]
         total = sum(widths[id(child)] for child in soft)
         for child in soft:
             least = natural(child) if child.style.get("white-space") == "nowrap" else 12.0
@@ -373,23 +380,21 @@ def _overlay(node: Node) -> None:
     for child in node.nodes:
         if not child.absolute:
             continue
-        holder, x, y = node, 0.0, 0.0
-        left, right = child.number("left", holder.width), child.number("right", holder.width)
-        width = child.number("width", holder.width)
+        x = y = 0.0
+        left, right = child.number("left", node.width), child.number("right", node.width)
+        width = child.number("width", node.width)
         if width is None and left is not None and right is not None:
-            width = holder.width - left - right
+            width = node.width - left - right
         if width is None:
-            width = min(natural(child), child.number("max-width", holder.width) or holder.width)
-        top, bottom = child.number("top", holder.height), child.number("bottom", holder.height)
-        height = child.number("height", holder.height)
+            width = min(natural(child), child.number("max-width", node.width) or node.width)
+        top, bottom = child.number("top", node.height), child.number("bottom", node.height)
+        height = child.number("height", node.height)
         if height is None and top is not None and bottom is not None and child.tag not in ("svg", "img"):
-            height = max(holder.height - top - bottom, 0.0)
-        keeps = "sheet" not in child.classes
-        _lay(child, width, height if keeps else None)
-        if not keeps and height is not None:
-            child.height = max(child.height, height)
-        x = left if left is not None else holder.width - child.width - right if right is not None else x
-        y = top if top is not None else holder.height - child.height - bottom if bottom is not None else y
+            height = max(node.height - top - bottom, 0.0)
+        _lay(child, width, height if "sheet" not in child.classes else None)
+        child.height = max(child.height, height or 0.0)
+        x = left if left is not None else node.width - child.width - right if right is not None else x
+        y = top if top is not None else node.height - child.height - bottom if bottom is not None else y
         if "translateX(-50%)" in child.style.get("transform", ""):
             x -= child.width / 2
         child.x, child.y = x, y

@@ -43,7 +43,7 @@ class Shares(NamedTuple):
     near: float = 0.5
     """Of those two, the share whose other class is one that the label file names as confusable."""
     little: float = 0.13
-    """One to five lines."""
+    """One to five lines are read: the picture is a poor copy."""
     again: float = 0.05
     """The screen of an earlier record, sent a second time."""
     misread: float = 0.07
@@ -77,6 +77,8 @@ class HardScreen:
     """What is seen, from top to bottom."""
     again: bool
     """Whether the screen was sent before."""
+    poor: bool
+    """Whether the picture is a copy so poor that little can be read."""
 
     @property
     def text(self) -> str:
@@ -104,20 +106,21 @@ def hard_screens(seed: int, count: int = 700, shares: Shares = SHARES) -> list[H
             if again:
                 earlier = random.choice(own)
                 lines = _seen(random, earlier.lines, shares, 0.15)
-                page, template, parts = earlier.page, earlier.template, earlier.parts
+                page, template, parts, poor = earlier.page, earlier.template, earlier.parts, earlier.poor
             else:
                 number += 1
                 layout = _layout(random, label)
                 template, page = f"{label}/{layout.__name__}", number
                 sheet = _sheet(random, label, layout)
                 whole = _lines(sheet)
-                found = _drawn(random, whole, near[label], shares)
-                lines = _seen(random, [line.text for line in found], shares, 0.0)
-                parts = _parts(found) or (Part(sheet, len(whole), len(whole)),)  # below its last line
+                shown, read = _drawn(random, whole, near[label], shares)
+                lines = _seen(random, [line.text for line in read], shares, 0.0)
+                poor = len(read) < len(shown)
+                parts = _parts(shown) or (Part(sheet, len(whole), len(whole)),)  # below its last line
             if at < silent:
                 lines = []
                 parts = tuple(part for part in parts if part.page.is_photograph)[:1] or parts
-            own.append(HardScreen(label, template, tuple(lines), page, parts, again))
+            own.append(HardScreen(label, template, tuple(lines), page, parts, again, poor))
         screens += own
     random.shuffle(screens)
     return screens
@@ -143,10 +146,14 @@ def _layout(random: Random, label: str) -> Layout:
     return choices[0] if random.random() < 0.5 else random.choice(choices)
 
 
-def _drawn(random: Random, own: list[_Line], near: list[str], shares: Shares) -> list[_Line]:
+def _drawn(
+    random: Random, own: list[_Line], near: list[str], shares: Shares
+) -> tuple[list[_Line], list[_Line]]:
+    """The lines that are seen, and those of them that can be read."""
     if random.random() < shares.twin and near:
         other = _page(random, random.choice(near if random.random() < shares.near else sorted(LAYOUTS)))
-        return _run(random, other, 0.3, 0.9) + random.sample(own, min(random.randint(1, 3), len(own)))
+        own = _run(random, other, 0.3, 0.9) + random.sample(own, min(random.randint(1, 3), len(own)))
+        return own, own
     if random.random() < shares.untitled:
         own = own[random.randint(3, 8) :]
     if random.random() < shares.cut:
@@ -157,8 +164,8 @@ def _drawn(random: Random, own: list[_Line], near: list[str], shares: Shares) ->
         at = random.choice((0, len(own), random.randint(0, len(own))))
         own = [*own[:at], *other, *own[at:]]
     if random.random() < shares.little:
-        own = _run(random, own, 0.0, 0.2)[:5]
-    return own
+        return own, _run(random, own, 0.0, 0.2)[:5]
+    return own, own
 
 
 def _page(random: Random, label: str) -> list[_Line]:
@@ -213,7 +220,7 @@ def write_pictures(screens: Sequence[HardScreen], seed: int, folder: Path) -> li
         path = folder / f"{seed}-{number:05}.jpg"
         if not path.exists():
             random = Random(f"picture/{seed}/{number}")
-            path.write_bytes(picture(screen.parts, random, again=screen.again))
+            path.write_bytes(picture(screen.parts, random, again=screen.again, poor=screen.poor))
         paths.append(str(path))
     return paths
 

@@ -1,4 +1,4 @@
-"""Paints a page small and roughly, without a browser: its colours, boxes and drawings, and texts as grey bars."""
+"""Paints a page small and roughly, without a browser: its colours, boxes and drawings, and texts as bars."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ class _Canvas:
     def _ground(self, node: Node, box: Box) -> None:
         style = node.style
         value = style.get("background", style.get("background-color", ""))
-        radius = min(length(style.get("border-radius", ""), node.width) or 0.0, node.height / 2, node.width / 2)
+        radius = min(
+            length(style.get("border-radius", ""), node.width) or 0.0, node.height / 2, node.width / 2
+        )
         radius *= SCALE
         if "gradient" in value and (stops := _stops(value)):
             self._blend(_gradient(value, stops, node.width / max(node.height, 1)), box)
@@ -121,7 +123,11 @@ class _Canvas:
         frame = [float(one) for one in re.findall(r"[-\d.]+", node.attributes.get("viewbox", ""))]
         frame = frame if len(frame) == 4 else [0.0, 0.0, node.width or 1.0, node.height or 1.0]
         across, down = (box[2] - box[0]) / (frame[2] or 1), (box[3] - box[1]) / (frame[3] or 1)
-        fit = max(across, down) if "slice" in node.attributes.get("preserveaspectratio", "") else min(across, down)
+        fit = (
+            max(across, down)
+            if "slice" in node.attributes.get("preserveaspectratio", "")
+            else min(across, down)
+        )
         middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         place = np.array(
             [
@@ -133,9 +139,13 @@ class _Canvas:
         corner = (round(box[0]), round(box[1]))
         part = self.image.crop((*corner, corner[0] + size[0], corner[1] + size[1]))
         place[:, 2] -= corner
-        brush = _Brush(ImageDraw.Draw(part, "RGBA"), _gradients(node), colour(node.style.get("color", "#111")))
+        brush = _Brush(
+            ImageDraw.Draw(part, "RGBA"), _gradients(node), colour(node.style.get("color", "#111"))
+        )
         brush.shapes(node, place, node.attributes)
-        seen = max(min(round(self._lowest) - corner[1], size[1]), 0) if math.isfinite(self._lowest) else size[1]
+        seen = (
+            max(min(round(self._lowest) - corner[1], size[1]), 0) if math.isfinite(self._lowest) else size[1]
+        )
         self.image.paste(part.crop((0, 0, size[0], seen)), corner)
 
 
@@ -318,23 +328,22 @@ def _path(data: str) -> list[list[tuple[float, float]]]:
             if kind == "M" and start == 0:
                 outlines.append([])
             if kind in "QT":
-                bend = (
-                    (from_x + part[0], from_y + part[1])
-                    if kind == "Q"
-                    else (2 * old[0] - bend[0], 2 * old[1] - bend[1])
-                )
-                for share in (1 / 3, 2 / 3):
-                    one, two, three = (1 - share) ** 2, 2 * share * (1 - share), share**2
-                    outlines[-1].append(
-                        (
-                            one * old[0] + two * bend[0] + three * x,
-                            one * old[1] + two * bend[1] + three * y,
-                        )
-                    )
+                mirrored = (2 * old[0] - bend[0], 2 * old[1] - bend[1])
+                bend = (from_x + part[0], from_y + part[1]) if kind == "Q" else mirrored
+                outlines[-1] += [_between(old, bend, (x, y), share) for share in (1 / 3, 2 / 3)]
             else:
                 bend = (x, y)
             outlines[-1].append((x, y))
     return outlines
+
+
+def _between(
+    first: tuple[float, float], bend: tuple[float, float], last: tuple[float, float], share: float
+) -> tuple[float, float]:
+    """A point of a quadratic curve."""
+    one, two, three = (1 - share) ** 2, 2 * share * (1 - share), share**2
+    x, y = (one * a + two * b + three * c for a, b, c in zip(first, bend, last, strict=True))
+    return x, y
 
 
 def _decoded(address: str) -> Image.Image | None:

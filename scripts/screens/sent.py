@@ -1,7 +1,7 @@
 """The picture that a customer sends of a hard screen: the parts of painted pages that are seen, in order.
 
-A part is as high as its lines stand on the page; a photograph is seen whole, as nobody scrolls one. Whose part
-is whose the picture does not say: all are cut, put together and saved alike.
+A part is as high as its lines stand on the page; a photograph is seen whole, as nobody scrolls one. Which
+part the label is of the picture does not say: all are cut, put together and saved alike.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from screens.layouts import Layout
 from screens.paint import PAGE_WIDTH, SCALE, Painting, paint
@@ -46,8 +46,9 @@ def body_of(page: Drawn) -> str:
     return page.layout(World(page.world, ("",))).body
 
 
-def picture(parts: Sequence[Part], random: Random, *, again: bool = False) -> bytes:
-    """A JPEG of the parts, one under another; `again` for a screen that was sent before."""
+def picture(parts: Sequence[Part], random: Random, *, again: bool = False, poor: bool = False) -> bytes:
+    """A JPEG of the parts, one under another; `again` for a screen that was sent before, `poor` for a copy
+    in which little can be read: small, blurred, saved badly."""
     strips = [_strip(part) for part in parts]
     image = Image.new("RGB", (_WIDTH, max(sum(strip.height for strip in strips), _LEAST_PX)))
     y = 0
@@ -57,6 +58,11 @@ def picture(parts: Sequence[Part], random: Random, *, again: bool = False) -> by
     quality = random.randint(70, 92)
     if random.random() < _COPIES or again:
         image, quality = _copied(image, random), random.randint(40, 75)
+    if poor:
+        size = random.uniform(0.25, 0.45)
+        small = (max(round(image.width * size), 8), max(round(image.height * size), 8))
+        image = image.filter(ImageFilter.GaussianBlur(random.uniform(1.0, 2.5))).resize(small)
+        quality = random.randint(15, 35)
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=quality)
     return stream.getvalue()
