@@ -2,8 +2,9 @@
 
     python scripts/bench_pseudo.py --seeds 201-210
     python scripts/bench_pseudo.py --seeds 101-110 --precision 0.9 --floor 0.3
+    python scripts/bench_pseudo.py --seeds 201-210 --texts-alone
 
-Each seed draws 1,400 screens by their text alone (screens/hard.py); half of the pages are labelled. The steps
+Each seed draws 1,400 screens, text and picture (screens/hard.py); half of the pages are labelled. The steps
 are those of a recipe, annotate.predict and curate.pseudo_labels with the parameters that are given. Beside
 them stands the plain way on the same predictions: one threshold on the probability as it is, the one with
 which the labelled records, out of fold, reach the same precision; `even` is the one that keeps as many as
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,7 +29,7 @@ import polars as pl
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
-from screens.hard import hard_screens  # noqa: E402
+from screens.hard import hard_screens, write_pictures  # noqa: E402
 
 from datakit.annotate.predict import Predict  # noqa: E402
 from datakit.core.step_context import StepContext  # noqa: E402
@@ -49,17 +51,19 @@ PRECISION, COVERAGE, WORST, OFF = 0.95, 0.55, 0.2, 0.02
 """What is to be reached, as means of 10 seeds; the last is the most that expectation may be off."""
 
 
-def records(seed: int) -> pl.DataFrame:
-    """Screens of which every second page has its label."""
+def records(seed: int, folder: Path | None) -> pl.DataFrame:
+    """Screens of which every second page has its label; their pictures are painted in the folder."""
     side: dict[int, int] = {}
     rows = []
-    for number, screen in enumerate(hard_screens(seed, SCREENS)):
+    screens = hard_screens(seed, SCREENS)
+    paths = [[path] for path in write_pictures(screens, seed, folder)] if folder else [[]] * SCREENS
+    for number, screen in enumerate(screens):
         is_known = side.setdefault(screen.page, len(side) % 2) == 0
         rows.append(
             {
                 "id": f"s{number:05d}",
                 "label": screen.label if is_known else None,
-                "images": [],
+                "images": paths[number],
                 "ocr_text": screen.text,
                 "duplicate_of": str(screen.page),
                 "truth": screen.label,
@@ -108,6 +112,7 @@ def main() -> None:
     parser.add_argument("--precision", type=float, default=default.precision)
     parser.add_argument("--floor", type=float, default=default.floor)
     parser.add_argument("--floor-probability", type=float, default=default.floor_probability)
+    parser.add_argument("--texts-alone", action="store_true", help="without pictures")
     given = parser.parse_args()
     first, _, last = given.seeds.partition("-")
     step = PseudoLabels(
@@ -116,8 +121,10 @@ def main() -> None:
     rows: dict[str, list[Figures]] = {"ours": [], "plain": [], "even": []}
     print(f"{'seed':>6} {'':6} precision coverage  worst    off  (accuracy, CPU s)")
     for seed in range(int(first), int(last or first) + 1):
-        began = time.process_time()
-        predicted = Predict(pictures=False).apply(records(seed).lazy(), CONTEXT).frame.collect()
+        with tempfile.TemporaryDirectory() as folder:
+            drawn = records(seed, None if given.texts_alone else Path(folder))
+            began = time.process_time()
+            predicted = Predict().apply(drawn.lazy(), CONTEXT).frame.collect()
         unknown = predicted.filter(pl.col("label").is_null())
         accuracy = float((unknown["prediction"] == unknown["truth"]).mean())
         rows["ours"].append(ours(predicted, unknown, step))

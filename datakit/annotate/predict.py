@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,15 +18,15 @@ from datakit.core.record import GENERAL, VAL, digest
 from datakit.core.settings import open_address
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, TableTransform, Transform
-from datakit.proxy import ProxyData, fit, out_of_fold
+from datakit.proxy import ProxyData, fit
 from datakit.proxy.data import Floats, Rows
 from datakit.proxy.lines import LineVoice
+from datakit.proxy.looks import Looks
+from datakit.proxy.pool import pool_weights, pooled
 
 _GROUPS = ("duplicate_of", "shares_picture_with")
 _LEAST = 1e-4
 """Probabilities below stand for nothing and are left out of the JSON."""
-_NEVER = 1e-5
-"""Probability that neither the proxy nor its lines go below, so that none silences the other."""
 
 
 class Predict(TableTransform):
@@ -43,11 +43,14 @@ class Predict(TableTransform):
     without. General records (mix.general) get null.
 
     A screen may show a part of another class's page, whose lines speak for the wrong class. So a second voice
-    reads the text line by line and reckons with a stretch of another class (datakit.proxy.stretches); the
-    probability is the geometric mean of both voices. `prediction_evidence` holds six numbers that say how
-    sure the prediction is: the logarithm of its probability over the next one's, by both together, by the
-    proxy and by the lines; and of single lines, the lead of the class, what they say for it alone, and what
-    for another (datakit.proxy.lines).
+    reads the text line by line and reckons with a stretch of another class (datakit.proxy.stretches), and a
+    third one looks at the picture, strip by strip (datakit.proxy.pictures). The probability is a weighted
+    product of the voices, the weights those with which labelled records, out of fold, fit best
+    (datakit.proxy.pool); the geometric mean of the first two where there is no picture.
+    `prediction_evidence` holds seven numbers that say how sure the prediction is: the logarithm of its
+    probability over the next one's, by all together, by the text, by the lines and by the picture; and of
+    single lines, the lead of the class, what they say for it alone, and what for another
+    (datakit.proxy.lines).
 
     With `from_build` and `base_url` a served model is asked, exactly as its training asked: prompt, answer
     form, pixels and label file are those of the build, and probabilities come from the log-probabilities of
@@ -67,7 +70,7 @@ class Predict(TableTransform):
     """
 
     of_one_task: ClassVar[bool] = True
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     example: ClassVar[dict[str, Any] | None] = {}
 
     into: str = Field(default="prediction", pattern=r"^[A-Za-z_]\w*$")
@@ -198,18 +201,36 @@ class _Said:
 
 
 def _said(data: ProxyData, labels: list[str], others: ProxyData, seed: int) -> _Said:
-    own, fitted = out_of_fold(data, labels, seed), fit(data, labels, seed)
-    asked = fitted.probabilities(others) if len(others) else np.zeros((0, len(own.classes)))
-    known = _of_silent(own.probabilities, data, labels, own.classes)
-    proxy = np.concatenate([known, _of_silent(asked, data, labels, own.classes, others)])
+    fitted = fit(replace(data, pictures=None), labels, seed)
+    classes = fitted.classes
+    asked = (
+        fitted.probabilities(replace(others, pictures=None)) if len(others) else np.zeros((0, len(classes)))
+    )
+    known = _of_silent(fitted.out_of_fold(), data, labels, classes)
+    text = np.concatenate([known, _of_silent(asked, data, labels, classes, others)])
     voice = LineVoice(data, labels, others, seed)
-    lines = voice.probabilities(proxy)
-    both = np.sqrt(np.maximum(proxy, _NEVER) * np.maximum(lines, _NEVER))
-    both /= both.sum(axis=1, keepdims=True)
+    lines = voice.probabilities(text)
+    both = pooled((text, lines), (0.5, 0.5))
+    given = np.array([classes.index(label) for label in labels], dtype=np.int64)
+    looks, rows = _looks(data, given, others, len(classes))
+    learnt = rows[rows < len(data)]
+    if len(learnt):
+        weights = pool_weights([one[learnt] for one in (text, lines, looks)], given[learnt])
+        both[rows] = pooled([one[rows] for one in (text, lines, looks)], weights)
     best = both.argmax(axis=1)
-    leads = [_lead(said, best) for said in (both, proxy, lines)]
+    leads = [_lead(said, best) for said in (both, text, lines, looks)]
     evidence = np.column_stack([*leads, voice.evidence(best)])
-    return _Said(own.classes, both, [own.classes[at] for at in best], evidence)
+    return _Said(classes, both, [classes[at] for at in best], evidence)
+
+
+def _looks(data: ProxyData, given: Rows, others: ProxyData, classes: int) -> tuple[Floats, Rows]:
+    """(n, classes) what the pictures say, nothing where there is none; and the rows that have one."""
+    taught = Looks(data, given, classes)
+    said = np.full((len(data) + len(others), classes), 1 / classes)
+    own, rows = taught.left_out(data.groups)
+    asked, more = taught.of(others)
+    said[rows], said[len(data) + more] = own, asked
+    return said, np.concatenate([rows, len(data) + more])
 
 
 def _lead(said: Floats, predicted: Rows) -> Floats:

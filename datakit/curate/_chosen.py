@@ -42,13 +42,14 @@ class Choice:
 
 def choose(sure: Floats, predicted: Sequence[str], rule: Rule) -> Choice:
     """The choice; of equally sure records the first comes first."""
-    bound = rule.threshold if rule.threshold is not None else _bound(sure, rule.precision)
-    enough = sure >= bound
     names, places = np.unique(np.asarray(predicted, dtype=object), return_inverse=True)
     ranks = _ranks(sure, places)
     sizes = np.bincount(places, minlength=len(names)) if len(places) else np.zeros(0, dtype=np.int64)
     wanted = np.ceil(rule.floor * sizes)[places] if len(places) else np.zeros(0)
-    for_class = (ranks < wanted) & (sure >= rule.floor_probability) & ~enough
+    in_floor = (ranks < wanted) & (sure >= rule.floor_probability)
+    bound = rule.threshold if rule.threshold is not None else _bound(sure, in_floor, rule.precision)
+    enough = sure >= bound
+    for_class = in_floor & ~enough
     kept = enough | for_class
     over_cap = np.zeros(len(sure), dtype=bool)
     if rule.max_per_class is not None:
@@ -56,12 +57,17 @@ def choose(sure: Floats, predicted: Sequence[str], rule: Rule) -> Choice:
     return Choice(kept & ~over_cap, over_cap, float(bound), int((for_class & ~over_cap).sum()))
 
 
-def _bound(sure: Floats, precision: float) -> float:
-    """The least sureness with which the mean of all that are as sure reaches the precision."""
-    order = np.sort(sure)[::-1]
-    means = np.cumsum(order) / np.arange(1, len(order) + 1)
+def _bound(sure: Floats, in_floor: Bools, precision: float) -> float:
+    """The least sureness with which the mean of all that are as sure, and of those that are kept for their
+    class's sake, reaches the precision."""
+    order = np.argsort(-sure, kind="stable")
+    ordered, floor = sure[order], in_floor[order]
+    # Of the floor those count besides that are not among the surest so far.
+    below = np.where(floor, ordered, 0.0).sum() - np.cumsum(np.where(floor, ordered, 0.0))
+    left = floor.sum() - np.cumsum(floor)
+    means = (np.cumsum(ordered) + below) / (np.arange(1, len(order) + 1) + left)
     reached = np.flatnonzero(means >= precision)
-    return float(order[reached[-1]]) if len(reached) else 1.0
+    return float(ordered[reached[-1]]) if len(reached) else 1.0
 
 
 def _ranks(sure: Floats, places: Ranks) -> Ranks:

@@ -36,7 +36,7 @@ class LabelNoise(TableTransform):
     """Columns `noise_rank`, `noise_probability`, `noise_label` and its probability, and `noise_cluster`.
 
     A proxy of several quick models (least squares, logistic regression and naive Bayes on characters and
-    lines of the text, least squares on what the pictures look like) says of each labelled record what the
+    lines of the text, least squares on what the pictures and their strips look like) says of each labelled record what the
     others make of it, twice: the second time without the records whose labels look worst, which would speak
     for each other; the mean counts. No label is changed and no record is dropped: look at the first few
     hundredths of the ranking, and at the clusters first.
@@ -58,7 +58,7 @@ class LabelNoise(TableTransform):
     may be missing (photographs have none, which is information), pictures that cannot be read are counted.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"group": "duplicate_of"}
 

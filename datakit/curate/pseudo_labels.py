@@ -46,9 +46,10 @@ class PseudoLabels(TableTransform):
     shrunk towards the global one. With fewer than 30 such records in all probabilities are taken as they are,
     and the verdict says so.
 
-    Kept are as many records as hold the mean of that estimate at `precision`, and of each predicted class the
-    surest `floor`, down to `floor_probability`, so that no class is left out because others are easier. With
-    `agree` a second voice must say the same, and agreeing records are calibrated by themselves.
+    Kept are of each predicted class the surest `floor`, down to `floor_probability`, so that no class is left
+    out because others are easier, and as many records besides as hold the mean of that estimate, over all
+    that are kept, at `precision`. With `agree` a second voice must say the same, and agreeing records are
+    calibrated by themselves.
 
     A pseudo-label never reaches validation. A record that belongs with one of validation (the same picture,
     the group of curate.duplicates, nearly the same text) is not kept; curate.split before or after this step
@@ -63,7 +64,7 @@ class PseudoLabels(TableTransform):
     """
 
     of_one_task: ClassVar[bool] = True
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     example: ClassVar[dict[str, Any] | None] = {}
 
     prediction: str = "prediction"
@@ -71,8 +72,8 @@ class PseudoLabels(TableTransform):
     from 0 to 1, of an unknown label, or whose `<it>_probabilities` do not add up to 1, is rejected with what
     is wrong."""
     precision: float = Field(default=0.95, gt=0, lt=1)
-    """Share of the kept labels that are to be right, by their own estimate; those that are kept for their
-    class's sake come on top. On drawn screens that are as hard as real ones (scripts/bench_pseudo.py)
+    """Share of the kept labels that are to be right, by their own estimate, those that are kept for their
+    class's sake among them. On drawn screens that are as hard as real ones (scripts/bench_pseudo.py)
     the estimate is within two points of the truth."""
     threshold: float | None = Field(default=None, gt=0, le=1)
     """Least probability of being right, in place of `precision`."""

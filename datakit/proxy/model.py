@@ -9,7 +9,8 @@ import numpy as np
 
 from datakit.proxy.data import Floats, Predicted, ProxyData, Rows
 from datakit.proxy.folds import folds
-from datakit.proxy.spaces import PictureSpace, TextSpace, characters, line_characters, whole_lines
+from datakit.proxy.looks import Looks, blocks
+from datakit.proxy.spaces import TextSpace, characters, line_characters, whole_lines
 from datakit.proxy.voices import (
     LINE_SHARPNESS,
     Learned,
@@ -24,7 +25,8 @@ from datakit.proxy.voices import (
 FOLDS = 10
 _GRAMS = (line_characters, whole_lines, characters)
 PICTURE_SHARE = 0.25
-"""Weight of the picture where there is a text too; real screens gained from just that."""
+"""Weight of the picture where there is a text too; real screens gained from just that, when pictures were
+told by their look alone."""
 _LEAST = 1e-6
 """Share under which no class is taken to be, where opinions are multiplied."""
 REGRESSION_UP_TO = 100_000
@@ -44,11 +46,7 @@ class FittedProxy:
         if any(text.strip() for text in data.texts):
             self._spaces = [TextSpace(data.texts, grams, seed) for grams in _GRAMS]
         self._ridges = [Ridge(space.points, self._given, len(names)) for space in self._spaces]
-        self._seen = _seen(data)
-        self._look: tuple[PictureSpace, Ridge] | None = None
-        if data.pictures is not None and len(self._seen):
-            pictures = PictureSpace(data.pictures[self._seen])
-            self._look = pictures, Ridge(pictures.points, self._given[self._seen], len(names))
+        self._looks = Looks(data, self._given, len(names))
         self._learned: list[Learned] | None = None
         self._lines: tuple[Lines, float] | None = None
 
@@ -64,38 +62,24 @@ class FittedProxy:
             said.append(model.probabilities(features))
         if self._spaces:
             said.append(self._by_lines(self._spaces[1].weigh(data.texts)))
-        rows = _seen(data)
-        if self._look is None or data.pictures is None or not len(rows):
-            return self._fused(data.texts, said, None, rows)
-        space_of_looks, ridge = self._look
-        looks = ridge.probabilities(space_of_looks.place(data.pictures[rows]) @ ridge.weights)
-        return self._fused(data.texts, said, looks, rows)
+        return self._fused(data.texts, said, *self._looks.of(data))
 
     @property
     def points(self) -> Floats | None:
         """(n, d) the fitted texts, or where there are none the pictures, as points: alike ones are near."""
         if self._spaces:
             return self._spaces[0].points
-        if self._look is None:
-            return None
-        points = np.zeros((len(self._given), self._look[0].points.shape[1]))
-        points[self._seen] = self._look[0].points
-        return points
+        return self._looks.points
 
     def without(self, block: Rows) -> Floats:
         """(block, classes) of fitted records, as those see them that are not in the block (least squares)."""
         said = [ridge.probabilities(ridge.without(block)) for ridge in self._ridges]
-        rows = np.flatnonzero(np.isin(block, self._seen))
-        looks = None
-        if self._look is not None and len(rows):
-            ridge = self._look[1]
-            looks = ridge.probabilities(ridge.without(np.searchsorted(self._seen, block[rows])))
-        return self._fused(self._data.take(block).texts, said, looks, rows)
+        return self._fused(self._data.take(block).texts, said, *self._looks.without(block))
 
     def out_of_fold(self) -> Floats:
         """The same by all models, without the record's group: the others than least squares in folds."""
-        blocks = _blocks(self._data.groups)
-        said = [ridge.probabilities(ridge.left_out(blocks)) for ridge in self._ridges]
+        apart = blocks(self._data.groups)
+        said = [ridge.probabilities(ridge.left_out(apart)) for ridge in self._ridges]
         for at, (kind, features) in enumerate(self._kinds()):
             fold = folds(self._given, self._data.groups, FOLDS, self._seed + at)
             one = np.full((len(fold), len(self.classes)), 1 / len(self.classes))
@@ -107,7 +91,7 @@ class FittedProxy:
         if self._spaces:
             values, sharpness = self._lines_left()
             said.append(softmax(sharpness * values))
-        return self._fused(self._data.texts, said, self._looks_left(blocks), self._seen)
+        return self._fused(self._data.texts, said, *self._looks.left_out(self._data.groups))
 
     def _by_lines(self, counts: Any) -> Floats:
         """What single lines say of other texts."""
@@ -129,15 +113,6 @@ class FittedProxy:
                 values[inside] = lines.values(counts[inside])
         return values, sharpest(values, self._given, LINE_SHARPNESS, 1e-3)
 
-    def _looks_left(self, blocks: Sequence[Rows]) -> Floats | None:
-        if self._look is None:
-            return None
-        at = np.full(len(self._given), -1, dtype=np.int64)
-        at[self._seen] = np.arange(len(self._seen))
-        inner = [rows for rows in (at[block][at[block] >= 0] for block in blocks) if len(rows)]
-        ridge = self._look[1]
-        return ridge.probabilities(ridge.left_out(inner))
-
     def _kinds(self) -> Iterator[tuple[str, Any]]:
         """The models besides least squares, each with what it learns from."""
         if self._spaces:
@@ -155,7 +130,7 @@ class FittedProxy:
         model = bayes() if kind == "bayes" else regression(self._seed)
         return Learned(model, features[rows], self._given[rows], len(self.classes))
 
-    def _fused(self, texts: Sequence[str], said: list[Floats], looks: Floats | None, rows: Rows) -> Floats:
+    def _fused(self, texts: Sequence[str], said: list[Floats], looks: Floats, rows: Rows) -> Floats:
         """One opinion: the mean of those of text, and of the picture where `rows` have one.
 
         A record without text is told by its picture: what the models of text say of it is how common each
@@ -163,14 +138,14 @@ class FittedProxy:
         """
         even = np.full((len(texts), len(self.classes)), 1 / max(len(self.classes), 1))
         text = np.mean(said, axis=0) if said else even
-        if looks is None:
+        if not len(rows):
             return text
         if not said:
             text[rows] = looks
             return text
         told = (1 - PICTURE_SHARE) * text[rows] + PICTURE_SHARE * looks
         silent = np.array([not texts[row].strip() for row in rows.tolist()], dtype=bool)
-        shares = np.bincount(self._given[self._seen], minlength=len(self.classes)) + 1.0
+        shares = np.bincount(self._given[self._looks.seen], minlength=len(self.classes)) + 1.0
         weighed = looks * text[rows] / (shares / shares.sum()) + _LEAST
         told[silent] = (weighed / weighed.sum(axis=1, keepdims=True))[silent]
         text[rows] = told
@@ -191,17 +166,3 @@ def out_of_fold(data: ProxyData, labels: Sequence[str], seed: int) -> Predicted:
     """
     fitted = fit(data, labels, seed)
     return Predicted(fitted.classes, fitted.out_of_fold())
-
-
-def _seen(data: ProxyData) -> Rows:
-    """The rows that have a picture."""
-    if data.pictures is None:
-        return np.zeros(0, dtype=np.int64)
-    return np.flatnonzero(np.isfinite(data.pictures).all(axis=1))
-
-
-def _blocks(groups: Sequence[str]) -> list[Rows]:
-    rows: dict[str, list[int]] = {}
-    for row, group in enumerate(groups):
-        rows.setdefault(group, []).append(row)
-    return [np.array(block, dtype=np.int64) for block in rows.values()]

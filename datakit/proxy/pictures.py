@@ -1,4 +1,4 @@
-"""What a picture looks like, as numbers: colours and edges by place, from a reduced decode."""
+"""What a picture looks like, as numbers: colours and edges by place, and what its strips are like."""
 
 from __future__ import annotations
 
@@ -10,15 +10,26 @@ from PIL import Image
 
 from datakit.core.image import ImageProblem, load_rgb
 
+_DECODED_PX = 512
 _SIDE = 64
 _COLOURS = 8
 _EDGES = 8
 _ANGLES = 6
-SIZE = _COLOURS**2 * 3 + _EDGES**2 * _ANGLES + 64 + 2
+LOOK = _COLOURS**2 * 3 + _EDGES**2 * _ANGLES + 64 + 2
+"""Numbers of the picture as a whole; those behind them count strips."""
+_STRIP, _STEP, _COLUMNS = 8, 4, 8
+"""Height of a strip, how far the next one stands below, and the columns that it is asked in; for a picture
+that is _SIDE wide."""
+_TALLEST = 4 * _SIDE
+_ACROSS, _DOWN, _COLOUR = (0.01, 0.03), (0.01, 0.03), (0.05,)
+"""From which mean change across, change down and saturation, all of 1, a column has some."""
+SIZE = LOOK + len(_ACROSS + _DOWN + _COLOUR) * 2**_COLUMNS
 """Numbers per picture."""
 
+Values = npt.NDArray[np.float32]
 
-def picture_features(images: Sequence[Sequence[str]], memory_mb: int) -> tuple[npt.NDArray[np.float32], int]:
+
+def picture_features(images: Sequence[Sequence[str]], memory_mb: int) -> tuple[Values, int]:
     """(n, SIZE) per record, the mean of its pictures; NaN for a record without one. And how many pictures
     cannot be read."""
     out = np.full((len(images), SIZE), np.nan, dtype=np.float32)
@@ -27,15 +38,17 @@ def picture_features(images: Sequence[Sequence[str]], memory_mb: int) -> tuple[n
         seen = []
         for path in paths:
             try:
-                seen.append(_features(load_rgb(path, max_side_px=4 * _SIDE, memory_mb=memory_mb)))
+                image = load_rgb(path, max_side_px=_DECODED_PX, memory_mb=memory_mb)
             except ImageProblem:
                 broken += 1
+                continue
+            seen.append(np.concatenate([_look(image), _strips(image)]).astype(np.float32))
         if seen:
             out[row] = np.mean(seen, axis=0)
     return out, broken
 
 
-def _features(image: Image.Image) -> npt.NDArray[np.float32]:
+def _look(image: Image.Image) -> Values:
     """Mean colours of 8 x 8 places, edges of 8 x 8 places by direction, shares of 64 colours, shape."""
     small = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float32) / 255
     step = _SIDE // _COLOURS
@@ -50,3 +63,22 @@ def _features(image: Image.Image) -> npt.NDArray[np.float32]:
     shades = np.bincount((levels @ np.array([16, 4, 1])).ravel(), minlength=64) / _SIDE**2
     shape = [image.height / (image.width + image.height), float(strength.mean())]
     return np.concatenate([colours.ravel(), np.sqrt(edges), np.sqrt(shades), shape]).astype(np.float32)
+
+
+def _strips(image: Image.Image) -> npt.NDArray[np.int64]:
+    """How many strips have each pattern: in which columns something changes across, or down, or has colour.
+
+    A screen is rows under one another, and these stay the same wherever it is scrolled to, whatever is cut
+    off and whatever colours a shop has. So strips are to a picture what lines are to a text.
+    """
+    height = min(max(round(image.height * _SIDE / image.width), _STRIP), _TALLEST)
+    small = np.asarray(image.resize((_SIDE, height), Image.Resampling.BOX), dtype=np.float32) / 255
+    down, across = np.gradient(small.mean(axis=2))
+    colour = small.max(axis=2) - small.min(axis=2)
+    rows = np.arange(0, height - _STRIP + 1, _STEP)[:, None] + np.arange(_STRIP)
+    bits = 2 ** np.arange(_COLUMNS)
+    counts = []
+    for values, bounds in ((np.abs(across), _ACROSS), (np.abs(down), _DOWN), (colour, _COLOUR)):
+        cells = values[rows].reshape(len(rows), _STRIP, _COLUMNS, -1).mean(axis=(1, 3))
+        counts += [np.bincount((cells > bound) @ bits, minlength=2**_COLUMNS) for bound in bounds]
+    return np.concatenate(counts)

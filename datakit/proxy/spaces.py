@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datakit.proxy.data import Floats
+from datakit.proxy.pictures import LOOK
 
 EXACT_UP_TO = 2000
 WIDTH = 400
@@ -65,17 +66,25 @@ class TextSpace:
 
 
 class PictureSpace:
-    """The same for pictures: each number in units of its own spread, the whole of length one on average."""
+    """The same for pictures. The look: each number in units of its own spread, the whole of length one on
+    average. The strips: weighted as words are (the logarithm of how often, by how few pictures have it), of
+    length one."""
 
     def __init__(self, pictures: npt.NDArray[np.float32]) -> None:
-        values = pictures.astype(np.float64)
+        values = pictures[:, :LOOK].astype(np.float64)
         self._mean, spread = values.mean(axis=0), values.std(axis=0)
         self._scale = np.where(spread > 1e-9, spread, np.inf) * np.sqrt(values.shape[1])
+        having = (pictures[:, LOOK:] > 0).sum(axis=0)
+        self._known = np.flatnonzero(having > 1)
+        self._rarity = np.log((1 + len(pictures)) / (1 + having[self._known])) + 1
         self.points = self.place(pictures)
 
     def place(self, pictures: npt.NDArray[np.float32]) -> Floats:
-        values: Floats = (pictures.astype(np.float64) - self._mean) / self._scale
-        return values
+        look = (pictures[:, :LOOK].astype(np.float64) - self._mean) / self._scale
+        strips = np.log1p(pictures[:, LOOK:][:, self._known].astype(np.float64)) * self._rarity
+        lengths = np.linalg.norm(strips, axis=1, keepdims=True)
+        points: Floats = np.concatenate([look, strips / np.maximum(lengths, 1e-12)], axis=1)
+        return points
 
 
 def _points(counts: Any, seed: int) -> tuple[Floats, Any]:

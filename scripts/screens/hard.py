@@ -5,20 +5,22 @@ seen as customers send it: scrolled so that the title is gone, under a window or
 belongs to a neighbouring class, a few lines only, photographed again, with lines misread by OCR, or a
 photograph without a word. `SHARES` are set so that a character 1-3-gram logistic regression is right, out of
 fold, on 0.70 to 0.80 of 700 screens, as on the real ones that the field has. No browser is needed: texts are
-the page's own, in order, and a picture is its blocks and colours, painted roughly.
+the page's own, in order, and a picture (`write_pictures`) is the same parts of it, painted roughly: its
+blocks, colours and drawings, with grey bars for texts, in about 15 ms.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 from screens import pages
 from screens.layouts import LAYOUTS, Layout
-from screens.world import World
+from screens.sent import Drawn, Part, body_of, picture
+from screens.tree import Tree
 
 NEVER = ("平台介入页面", "投诉举报页面")
 """Classes of the label file that do not occur, as two of the field's 25 do not."""
@@ -41,7 +43,7 @@ class Shares(NamedTuple):
     near: float = 0.5
     """Of those two, the share whose other class is one that the label file names as confusable."""
     little: float = 0.13
-    """One to five lines."""
+    """One to five lines are read: the picture is a poor copy."""
     again: float = 0.05
     """The screen of an earlier record, sent a second time."""
     misread: float = 0.07
@@ -50,8 +52,14 @@ class Shares(NamedTuple):
 
 SHARES = Shares()
 _ROUGH = "口日目曰田由甲申囗一二三工土士干千于夭天夫未末己已巳人入八大太犬木本禾"
-_SKIPPED = frozenset({"style", "script"})
-_INLINE = frozenset({"b", "i", "em", "strong", "u", "s", "small"})
+
+
+class _Line(NamedTuple):
+    """A line, and where it stands."""
+
+    text: str
+    page: Drawn
+    number: int
 
 
 @dataclass(frozen=True)
@@ -65,47 +73,21 @@ class HardScreen:
     """What OCR read, from top to bottom."""
     page: int
     """Number of the page: equal for a screen that was sent twice."""
+    parts: tuple[Part, ...]
+    """What is seen, from top to bottom."""
+    again: bool
+    """Whether the screen was sent before."""
+    poor: bool
+    """Whether the picture is a copy so poor that little can be read."""
 
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
 
 
-class _Lines(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        self._words: list[str] = []
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self._hidden += tag in _SKIPPED
-        self._end(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden -= tag in _SKIPPED
-        self._end(tag)
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self._words.append(data)
-
-    def _end(self, tag: str) -> None:
-        if tag in _INLINE:
-            return
-        line = " ".join("".join(self._words).split())
-        if line:
-            self.lines.append(line)
-        self._words.clear()
-
-
 def lines_of(body: str) -> list[str]:
     """The texts of a page, one for each element that has any, in order."""
-    parser = _Lines()
-    parser.feed(body)
-    parser.close()
-    parser._end("")
-    return parser.lines
+    return Tree(body).lines
 
 
 def hard_screens(seed: int, count: int = 700, shares: Shares = SHARES) -> list[HardScreen]:
@@ -120,18 +102,25 @@ def hard_screens(seed: int, count: int = 700, shares: Shares = SHARES) -> list[H
         own: list[HardScreen] = []
         silent = round(count * 0.02) if label == PHOTOGRAPHS else 0
         for at in range(size):
-            if own and random.random() < shares.again:
+            again = bool(own) and random.random() < shares.again
+            if again:
                 earlier = random.choice(own)
                 lines = _seen(random, earlier.lines, shares, 0.15)
-                page, template = earlier.page, earlier.template
+                page, template, parts, poor = earlier.page, earlier.template, earlier.parts, earlier.poor
             else:
                 number += 1
                 layout = _layout(random, label)
                 template, page = f"{label}/{layout.__name__}", number
-                lines = _drawn(random, label, layout, near[label], shares)
+                sheet = _sheet(random, label, layout)
+                whole = _lines(sheet)
+                shown, read = _drawn(random, whole, near[label], shares)
+                lines = _seen(random, [line.text for line in read], shares, 0.0)
+                poor = len(read) < len(shown)
+                parts = _parts(shown) or (Part(sheet, len(whole), len(whole)),)  # below its last line
             if at < silent:
                 lines = []
-            own.append(HardScreen(label, template, tuple(lines), page))
+                parts = tuple(part for part in parts if part.page.is_photograph)[:1] or parts
+            own.append(HardScreen(label, template, tuple(lines), page, parts, again, poor))
         screens += own
     random.shuffle(screens)
     return screens
@@ -157,12 +146,14 @@ def _layout(random: Random, label: str) -> Layout:
     return choices[0] if random.random() < 0.5 else random.choice(choices)
 
 
-def _drawn(random: Random, label: str, layout: Layout, near: list[str], shares: Shares) -> list[str]:
-    own = lines_of(layout(World(str(random.random()), ("",))).body)
+def _drawn(
+    random: Random, own: list[_Line], near: list[str], shares: Shares
+) -> tuple[list[_Line], list[_Line]]:
+    """The lines that are seen, and those of them that can be read."""
     if random.random() < shares.twin and near:
         other = _page(random, random.choice(near if random.random() < shares.near else sorted(LAYOUTS)))
-        lines = _run(random, other, 0.3, 0.9) + random.sample(own, min(random.randint(1, 3), len(own)))
-        return _seen(random, lines, shares, 0.0)
+        own = _run(random, other, 0.3, 0.9) + random.sample(own, min(random.randint(1, 3), len(own)))
+        return own, own
     if random.random() < shares.untitled:
         own = own[random.randint(3, 8) :]
     if random.random() < shares.cut:
@@ -173,15 +164,35 @@ def _drawn(random: Random, label: str, layout: Layout, near: list[str], shares: 
         at = random.choice((0, len(own), random.randint(0, len(own))))
         own = [*own[:at], *other, *own[at:]]
     if random.random() < shares.little:
-        own = _run(random, own, 0.0, 0.2)[:5]
-    return _seen(random, own, shares, 0.0)
+        return own, _run(random, own, 0.0, 0.2)[:5]
+    return own, own
 
 
-def _page(random: Random, label: str) -> list[str]:
-    return lines_of(_layout(random, label)(World(str(random.random()), ("",))).body)
+def _page(random: Random, label: str) -> list[_Line]:
+    return _lines(_sheet(random, label, _layout(random, label)))
 
 
-def _run(random: Random, lines: list[str], least: float, most: float) -> list[str]:
+def _sheet(random: Random, label: str, layout: Layout) -> Drawn:
+    return Drawn(layout, str(random.random()), label == PHOTOGRAPHS)
+
+
+def _lines(page: Drawn) -> list[_Line]:
+    return [_Line(text, page, number) for number, text in enumerate(lines_of(body_of(page)))]
+
+
+def _parts(lines: list[_Line]) -> tuple[Part, ...]:
+    """The runs of lines that stand one after another on a page."""
+    parts: list[Part] = []
+    for line in lines:
+        last = parts[-1] if parts else None
+        if last and last.page == line.page and last.last + 1 == line.number:
+            parts[-1] = last._replace(last=line.number)
+        else:
+            parts.append(Part(line.page, line.number, line.number))
+    return tuple(parts)
+
+
+def _run(random: Random, lines: list[_Line], least: float, most: float) -> list[_Line]:
     """A run of the lines, one at the least."""
     size = max(1, round(len(lines) * random.uniform(least, most)))
     start = random.randint(0, max(len(lines) - size, 0))
@@ -200,6 +211,18 @@ def _seen(random: Random, lines: list[str] | tuple[str, ...], shares: Shares, lo
             line = "".join(letters)
         read.append(line)
     return read
+
+
+def write_pictures(screens: Sequence[HardScreen], seed: int, folder: Path) -> list[str]:
+    """The path of each screen's picture; one that lies in the folder already is not painted anew."""
+    paths = []
+    for number, screen in enumerate(screens):
+        path = folder / f"{seed}-{number:05}.jpg"
+        if not path.exists():
+            random = Random(f"picture/{seed}/{number}")
+            path.write_bytes(picture(screen.parts, random, again=screen.again, poor=screen.poor))
+        paths.append(str(path))
+    return paths
 
 
 def neighbours() -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from datakit.core.errors import RecipeErrors
 from datakit.core.labels import Label, LabelSet
 from datakit.core.reasons import CHOSEN
 from datakit.core.step_context import StepContext
+from datakit.curate._chosen import Rule, choose
 from datakit.curate.pseudo_labels import PseudoLabels
 from datakit.curate.split import Split
 from datakit.library import build
@@ -404,3 +405,22 @@ def test_an_empty_unlabelled_source_and_none_labelled_are_told(tmp_path: Path) -
     recipe.write_text(recipe.read_text("utf-8").replace("label: label", "label: null"), "utf-8")
     with pytest.raises(Exception, match="left no record"):
         build(recipe, card=False)
+
+
+def test_what_is_kept_for_its_class_counts_in_the_precision() -> None:
+    sure = np.array([0.99] * 10 + [0.93, 0.929, 0.928, 0.927, 0.926, 0.925] + [0.6] * 4)
+    predicted = ["退款"] * 16 + ["购物车"] * 4
+    alone = choose(sure, predicted, Rule(0.95, None, 0.0, 0.4, None))
+    fair = choose(sure, predicted, Rule(0.95, None, 0.25, 0.4, None))
+    assert fair.kept[16]
+    assert fair.by_floor == 1
+    assert sure[fair.kept].mean() >= 0.95
+    assert alone.kept.sum() == 16
+    assert fair.kept.sum() == 13
+
+
+def test_a_floor_that_is_too_unsure_for_the_precision_is_all_that_is_kept() -> None:
+    sure = np.array([0.8] * 4 + [0.6] * 4)
+    choice = choose(sure, ["退款"] * 4 + ["购物车"] * 4, Rule(0.95, None, 0.25, 0.4, None))
+    assert choice.kept.sum() == choice.by_floor == 2
+    assert choice.bound == 1.0
