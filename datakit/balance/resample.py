@@ -7,6 +7,7 @@ from contextlib import suppress
 from math import sqrt
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import polars as pl
 from pydantic import Field, model_validator
 
@@ -218,7 +219,7 @@ def _spread(small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int], ke
     """The records with `repeat`: equally often within a class, the first in the class's order once more."""
     ranks = [hashlib.blake2b(id_.encode(), digest_size=8, key=key).digest() for id_ in small["id"]]
     whole = {name: rows[name] // size for name, size in sizes.items()}
-    more = {name: rows[name] % size for name, size in sizes.items()}
+    more = _draws({name: rows[name] % size for name, size in sizes.items()}, sizes)
     ranked = small.with_columns(rank=pl.Series(ranks, dtype=pl.Binary)).sort("rank", "id")
     place = pl.int_range(pl.len()).over("class")
     counts = [
@@ -227,6 +228,23 @@ def _spread(small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int], ke
     ]
     repeat = (counts[0] + (place < counts[1])).cast(pl.UInt32)
     return ranked.with_columns(repeat=repeat).sort("id").drop("rank")
+
+
+def _draws(more: dict[str, int], sizes: dict[str, int]) -> dict[str, int]:
+    """How many records of each class are drawn, held by imbalanced-learn to what the class has.
+
+    Its samplers draw places, so that one more record would exchange a whole class; which records are drawn
+    is decided by their ids.
+    """
+    wanted = {code: count for code, count in enumerate(more.values()) if count}
+    if not wanted:
+        return more
+    from imblearn.utils import check_sampling_strategy  # takes a second, which a plan is spared
+
+    # One record more, of no class: imbalanced-learn refuses data of a single class.
+    codes = np.append(np.repeat(np.arange(len(sizes)), list(sizes.values())), -1)
+    checked = check_sampling_strategy(wanted, codes, "under-sampling")
+    return {name: int(checked.get(code, 0)) for code, name in enumerate(more)}
 
 
 def _left_out(small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int]) -> pl.LazyFrame:

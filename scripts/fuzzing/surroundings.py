@@ -39,7 +39,7 @@ class PaintedTexts:
 
 def prepare() -> None:
     """Sets all of it up, once a process."""
-    for package in ("sklearn.linear_model", "matplotlib.pyplot"):  # their loading is no fault of an input
+    for package in ("imblearn", "matplotlib.pyplot"):  # seconds of loading are no fault of an input
         importlib.import_module(package)
     gc.freeze()
     for name in [name for name in os.environ if name.startswith(("OPENAI", "AZURE", "DATAKIT"))]:

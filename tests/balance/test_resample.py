@@ -290,8 +290,12 @@ def test_no_text_that_stands_already_is_trained_three_times(
     assert rows_per_class(table.frame.collect()) == {"a": 6, "b": 6}
 
 
-def test_no_package_that_takes_a_second_to_import_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in ("scipy", "sklearn"):
-        monkeypatch.setitem(sys.modules, package, None)
-    frame, _, _ = resample(records({"a": 400, "b": 99}), strategy="sqrt")
-    assert rows_per_class(frame) == {"a": 400, "b": 199}
+def test_a_look_at_the_columns_does_not_wait_for_the_package_that_checks_draws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "imblearn.utils", None)
+    frame, _, _ = resample(records({}), strategy="sqrt")
+    assert frame.height == 0
+    assert frame.schema["repeat"] == pl.UInt32
+    with pytest.raises(ImportError):
+        resample(records({"a": 400, "b": 99}), strategy="sqrt")
