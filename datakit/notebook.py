@@ -41,7 +41,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Records:
-    """Records in memory, with what the steps reported and rejected. Shown as a table with thumbnails."""
+    """Records in memory, with what the steps reported and rejected. Shown as a table with thumbnails.
+
+    >>> import datakit as dk
+    >>> source = dk.read.Jsonl(path="examples/ecom/train.jsonl", image="image", label="label")
+    >>> data = dk.apply([], source, take=3, quiet=True)
+    >>> len(data), data.frame["id"][0], data.rejects.height
+    (3, 'screen-0001', 0)
+    """
 
     frame: pl.DataFrame
     rejects: pl.DataFrame
@@ -88,6 +95,12 @@ def apply(
     `take` reads at most so many records; `labels` is a label file, `language` that of the shipped prompts.
     Paths are relative to the working folder, whose project's result store is used: nothing that a build or an
     earlier call paid for is paid again. Raises the same errors as a build.
+
+    >>> import datakit as dk
+    >>> source = dk.read.Jsonl(path="examples/ecom/train.jsonl", image="image", label="label")
+    >>> data = dk.apply([dk.guard.Image()], source, take=3, quiet=True)
+    >>> [(step.name, step.records_out) for step in data.report]
+    [('read.jsonl', 3), ('guard.image', 3)]
     """
     base = Path.cwd()
     context = StepContext(

@@ -15,6 +15,7 @@ from datakit.core.counted import counted
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.artifacts.overrides import OverrideLine
+    from datakit.reviewing.chosen import Choice
     from datakit.reviewing.decisions_file import DecisionsFile
     from datakit.reviewing.exchange import Imported
     from datakit.reviewing.records import PageRecords
@@ -108,7 +109,6 @@ def command(
     from datakit.artifacts.tasks import of_task
     from datakit.cli.tables import print_json
     from datakit.core.errors import UserError
-    from datakit.reviewing.answered import answers
     from datakit.reviewing.chosen import Choice, chosen
     from datakit.reviewing.exchange import read_answers
     from datakit.reviewing.records import PageRecords
@@ -120,10 +120,7 @@ def command(
     if drafts:
         raise UserError("--drafts says what --import takes", remedy="Name the file with --import.")
     choice = Choice() if everything else Choice(suspects, conflicts, low_ocr, mistakes, findings, ids)
-    answered = answers(folder, predictions)
-    frame, notes = chosen(folder, choice, answered.labels(folder))
-    records = PageRecords(folder, frame, answered)
-    notes = [*records.edits, *answered.notes, *notes]
+    records, notes = looked_for(folder, choice, predictions)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     account: dict[str, Any] = {"build": str(build), "records": records.count, "notes": notes}
@@ -150,6 +147,20 @@ def command(
     else:
         click.echo(f"{counted(records.count, 'record')} to review: {page}")
     return 0
+
+
+def looked_for(
+    build: BuildFolder, choice: Choice, predictions: Sequence[Path]
+) -> tuple[PageRecords, list[str]]:
+    """The records that a choice names with what models answered, and what is to be told of them."""
+    from datakit.reviewing.answered import answers
+    from datakit.reviewing.chosen import chosen
+    from datakit.reviewing.records import PageRecords
+
+    answered = answers(build, predictions)
+    frame, notes = chosen(build, choice, answered.labels(build))
+    records = PageRecords(build, frame, answered)
+    return records, [*records.edits, *answered.notes, *notes]
 
 
 def _serve(records: PageRecords, build: Path, out: Path | None, port: int | None, into: Path | None) -> int:
