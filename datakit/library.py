@@ -18,7 +18,7 @@ from datakit.recipe.recipe import Recipe, load_recipe
 from datakit.run.build import FULL, BuildResult, Options
 from datakit.run.build import build as run_build
 from datakit.run.final_rows import FinalRows
-from datakit.run.progress import Progress
+from datakit.run.progress import Progress, in_notebook
 
 Made = BuildResult
 """The name in datakit 0.1. Goes with 0.3."""
@@ -62,13 +62,16 @@ def build(
     >>> [card.name for card in result.cards]
     ['ecom_v1.md', 'ecom_v1.html']
 
+    In a notebook a bar shows the progress; elsewhere nothing does, unless `progress` is given. An interrupt
+    stops the work, and the same call goes on from there.
+
     Unless `check` is False, a build at which the trainer would stop or drop records raises BuildFailed.
     """
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
     finishers = [_training, _serving, *([_checking] if check else []), _tasks, _verdict]
     writes = [checked.project / "data_cards"] if card and not _is_look(options) else []
     checks = [partial(_never_fires, checked)]
-    shown = progress or Progress(quiet=True)
+    shown = progress or Progress(quiet=not in_notebook())
 
     def work() -> BuildResult:
         return run_build(checked, options, finishers=finishers, progress=shown, writes=writes, checks=checks)
