@@ -53,8 +53,8 @@ class Records:
     >>> len(data), data.frame["id"][0], data.rejects.height
     (3, 'screen-0001', 0)
     >>> data[0]["label"], [record["id"] for record in data[1:]]
-    ('优惠券领取页面', ['screen-0002', 'screen-0003'])
-    >>> data.filter(id="screen-0002").plot.balance()
+    ('优惠券领取页面', ['screen-0004', 'screen-0005'])
+    >>> data.filter(id="screen-0004").plot.balance()
     plot: Records by label
     """
 
