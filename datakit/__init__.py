@@ -5,6 +5,7 @@
     data = dk.apply([dk.annotate.Ocr(into="ocr")], dk.read.Jsonl(path="train.jsonl"), take=50)
     data                                             # thumbnails, labels and texts as a table in a notebook
     done = dk.open_build("build/ecom_v3")            # records, rejects, report, check, predictions, card
+    dk.plan("recipes/ecom_v3.yaml").cost_usd         # so check, why, diff, card, review, evaluate
 
 Transforms are classes in the folders of the flow: dk.read, dk.annotate, dk.guard, dk.curate, dk.balance,
 dk.render, dk.mix, dk.emit. `datakit transforms` lists them with their parameters.
@@ -16,6 +17,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datakit.commands import card, check, diff, evaluate, plan, review, why
+    from datakit.core.outcome import Rejected
+    from datakit.function_steps import step
     from datakit.library import build, load
     from datakit.notebook import Records, apply
     from datakit.opened_build import OpenedBuild, open_build
@@ -32,10 +36,19 @@ _FACE = {
     "Options": "datakit.run.build",
     "Recipe": "datakit.recipe.recipe",
     "Records": "datakit.notebook",
+    "Rejected": "datakit.core.outcome",
     "apply": "datakit.notebook",
     "build": "datakit.library",
+    "card": "datakit.commands",
+    "check": "datakit.commands",
+    "diff": "datakit.commands",
+    "evaluate": "datakit.commands",
     "load": "datakit.library",
     "open_build": "datakit.opened_build",
+    "plan": "datakit.commands",
+    "review": "datakit.commands",
+    "step": "datakit.function_steps",
+    "why": "datakit.commands",
 }
 _OLD_NAMES = {"Made": "datakit.library"}
 """What datakit 0.1 called otherwise. Goes with 0.3."""
@@ -48,10 +61,19 @@ __all__ = [
     "Options",
     "Recipe",
     "Records",
+    "Rejected",
     "apply",
     "build",
+    "card",
+    "check",
+    "diff",
+    "evaluate",
     "load",
     "open_build",
+    "plan",
+    "review",
+    "step",
+    "why",
 ]
 
 

@@ -13,11 +13,12 @@ from datakit.artifacts.report import BuildReport
 from datakit.core.errors import UserError
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
+from datakit.notebook import outside_loop
 from datakit.recipe.recipe import Recipe, load_recipe
 from datakit.run.build import FULL, BuildResult, Options
 from datakit.run.build import build as run_build
 from datakit.run.final_rows import FinalRows
-from datakit.run.progress import Progress
+from datakit.run.progress import Progress, in_notebook
 
 Made = BuildResult
 """The name in datakit 0.1. Goes with 0.3."""
@@ -32,7 +33,12 @@ def sections() -> dict[str, type[Settings]]:
 
 
 def load(path: str | Path, overrides: Iterable[str] = (), *, drop: str = "") -> Recipe:
-    """The checked recipe of a file, without the step `drop`; raises RecipeErrors with all that is wrong."""
+    """The checked recipe of a file, without the step `drop`; raises RecipeErrors with all that is wrong.
+
+    >>> import datakit as dk
+    >>> dk.load("recipes/ecom_v1.yaml", ["seed=8"]).seed
+    8
+    """
     from datakit.checking.recipe_faults import training_faults
 
     return load_recipe(path, overrides=overrides, drop=drop, sections=sections(), checks=[training_faults])
@@ -51,13 +57,26 @@ def build(
 
     A card of an earlier build that is left says so, and `outdated` of the result names it.
 
+    >>> import datakit as dk
+    >>> result = dk.build("recipes/ecom_v1.yaml")
+    >>> [card.name for card in result.cards]
+    ['ecom_v1.md', 'ecom_v1.html']
+
+    In a notebook a bar shows the progress; elsewhere nothing does, unless `progress` is given. An interrupt
+    stops the work, and the same call goes on from there.
+
     Unless `check` is False, a build at which the trainer would stop or drop records raises BuildFailed.
     """
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
     finishers = [_training, _serving, *([_checking] if check else []), _tasks, _verdict]
     writes = [checked.project / "data_cards"] if card and not _is_look(options) else []
     checks = [partial(_never_fires, checked)]
-    result = run_build(checked, options, finishers=finishers, progress=progress, writes=writes, checks=checks)
+    shown = progress or Progress(quiet=not in_notebook())
+
+    def work() -> BuildResult:
+        return run_build(checked, options, finishers=finishers, progress=shown, writes=writes, checks=checks)
+
+    result = outside_loop(work, shown.cancel)
     return _with_card(result, checked.project, write=card, is_look=_is_look(options))
 
 

@@ -19,9 +19,8 @@ from datakit.pages.blocks import Card
 from datakit.pages.layout import render_html, render_markdown
 
 if TYPE_CHECKING:
-    from datakit.cards.diff import Diff
+    from datakit.commands import ShownDiff, ShownStory
     from datakit.recipe.recipe import Recipe
-    from datakit.run.why import Story
 
 PREDICTIONS: dict[str, Any] = {
     "id": pl.String,
@@ -45,6 +44,10 @@ PREDICTIONS: dict[str, Any] = {
 def open_build(path: str | Path) -> OpenedBuild:
     """The finished build in a folder, such as `build/ecom_v3`. Nothing is read before it is asked for.
 
+    >>> import datakit as dk
+    >>> dk.open_build("build/ecom_v1").report.steps[-1].records_out
+    140
+
     Raises UserError for a folder that is no finished build, and for files of a newer format.
     """
     return OpenedBuild(BuildFolder.open(path))
@@ -52,7 +55,13 @@ def open_build(path: str | Path) -> OpenedBuild:
 
 @dataclass(frozen=True)
 class OpenedBuild:
-    """A finished build. It reads what the folder holds and changes nothing in it."""
+    """A finished build. It reads what the folder holds and changes nothing in it.
+
+    >>> import datakit as dk
+    >>> built = dk.open_build("build/ecom_v1")
+    >>> built.records.filter(split="val").collect().height, built.rejects.collect().height
+    (24, 0)
+    """
 
     folder: BuildFolder
 
@@ -101,19 +110,20 @@ class OpenedBuild:
         answers = read_answers(find_predictions(self.folder, split), self.folder, split)
         return pl.DataFrame([_row(answer) for answer in answers], schema=PREDICTIONS)
 
-    def why(self, id_: str, *, replay: bool = True) -> Story:
+    def why(self, id_: str, *, replay: bool = True) -> ShownStory:
         """The life of one record: what each step changed, which stored answer it used, where it went.
 
         The recipe's steps are gone through again with the stored results, and nothing is paid; without
         `replay`, or where the recipe is gone, the build's own notes are told.
         """
+        from datakit.commands import ShownStory
         from datakit.run.store import store_folder
         from datakit.run.why import why
 
         recipe = recipe_of(self.folder)
         project = recipe.project if recipe else self.path.parent.parent
         store = store_folder(project, recipe.run.store if recipe else None)
-        return why(self.folder, id_, recipe=recipe, store=store, replay=replay)
+        return ShownStory.of(why(self.folder, id_, recipe=recipe, store=store, replay=replay))
 
     def card(self) -> DataCard:
         """The data card, shown as a page in a notebook. It is made anew; nothing is written."""
@@ -121,12 +131,13 @@ class OpenedBuild:
 
         return DataCard(make_card(self.folder))
 
-    def diff(self, other: OpenedBuild | str | Path) -> Diff:
+    def diff(self, other: OpenedBuild | str | Path) -> ShownDiff:
         """What differs from here to `other`, a build or its folder: settings, records, labels, classes."""
         from datakit.cards.diff import diff
+        from datakit.commands import ShownDiff
 
         after = other if isinstance(other, OpenedBuild) else open_build(other)
-        return diff(self.folder, after.folder)
+        return ShownDiff.of(diff(self.folder, after.folder))
 
     def __repr__(self) -> str:
         counts = self.folder.records.group_by("part").len().sort("len", descending=True).collect()

@@ -10,13 +10,6 @@ import sys
 import datakit as dk
 
 PLANNED = {
-    "plan",
-    "check",
-    "why",
-    "diff",
-    "card",
-    "review",
-    "evaluate",
     "train",
     "serve",
     "predict",

@@ -118,3 +118,119 @@ def test_interrupt_waits_until_the_work_has_ended() -> None:
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(cell())
     assert ended.is_set()
+
+
+def boxed(project: Path, count: int = 4) -> dk.Records:
+    """Records with a picture and a box on it each."""
+    Image.new("RGB", (400, 300), "white").save(project / "a.png")
+    frame = pl.DataFrame(
+        {
+            "id": [f"r{at}" for at in range(count)],
+            "images": [[str(project / "a.png")]] * count,
+            "label": ["a", "b"] * (count // 2),
+            "text": ["x" * at for at in range(count)],
+            "sha256": ["0" * 64] * count,
+            "boxes": [[{"image": 0, "box": [100.0, 75.0, 300.0, 225.0], "label": None, "text": None}]]
+            * count,
+            "split": ["train", "val"] * (count // 2),
+            "@1.note": ["n"] * count,
+        }
+    )
+    return dk.apply([], frame, quiet=True)
+
+
+def test_records_are_indexed_sliced_filtered_and_gone_through(project: Path) -> None:
+    data = boxed(project)
+    assert data[0]["id"] == "r0"
+    assert data[-1]["id"] == "r3"
+    assert [record["id"] for record in data[1:3]] == ["r1", "r2"]
+    assert [record["id"] for record in data.filter(pl.col("text") != "", label="a")] == ["r2"]
+    with pytest.raises(IndexError, match="no record 4: there are 4"):
+        data[4]
+    assert len(data[9:]) == len(data.filter(label="none")) == 0
+
+
+def test_sample_is_the_same_for_a_seed_and_of_a_class(project: Path) -> None:
+    data = boxed(project, 40)
+    assert data.sample(5).frame.equals(data.sample(5).frame)
+    assert not data.sample(5).frame.equals(data.sample(5, seed=8).frame)
+    assert set(data.sample(3, label="b").frame["label"]) == {"b"}
+    assert len(data.sample(99)) == 40
+    assert len(data.sample(0)) == 0
+    with pytest.raises(UserError, match="no record has the label `c`"):
+        data.sample(1, label="c")
+
+
+def test_table_draws_boxes_and_hides_what_only_machines_read(project: Path) -> None:
+    import base64
+    import io
+    import re
+
+    shown = boxed(project)._repr_html_()
+    assert "0000" not in shown
+    assert "@1.note" not in shown
+    assert (
+        "<th style='text-align:left;vertical-align:top;max-width:24em;overflow-wrap:anywhere'>label" in shown
+    )
+    picture = re.search(r"base64,([^']+)", shown)
+    assert picture is not None
+    drawn = Image.open(io.BytesIO(base64.b64decode(picture[1])))
+    assert drawn.size == (224, 168)
+    red, green, _ = drawn.getpixel((112, 41))  # the upper side of the box, at the picture's scale
+    assert red > green + 50
+    large = boxed(project)[0]._repr_html_()
+    assert "sha256" not in large
+    assert "data:image/jpeg" in large
+
+
+def test_records_go_to_other_libraries_and_files(project: Path) -> None:
+    data = boxed(project)
+    pandas, sets = data.to_pandas(), data.to_datasets()
+    assert list(pandas["id"]) == sets["id"][:] == ["r0", "r1", "r2", "r3"]
+    assert "@1.note" not in pandas.columns
+    assert sets[0]["images"][0].size == (400, 300)
+    assert pl.read_parquet(data.save("d.parquet")).equals(data.frame.drop("@1.note"))
+    assert pl.read_ndjson(data.save("d.jsonl"))["id"].to_list() == ["r0", "r1", "r2", "r3"]
+    with pytest.raises(UserError, match="is there already"):
+        data.save("d.jsonl")
+    assert data[:1].save("d.jsonl", overwrite=True).read_text().count("\n") == 1
+    with pytest.raises(UserError, match=r"neither .parquet nor .jsonl"):
+        data.save("d.csv")
+    with pytest.raises(UserError, match="cannot write"):
+        data.save("no/such/d.jsonl")
+    assert not list(project.glob(".*.part"))
+
+
+def test_records_are_emitted_and_what_is_left_out_is_told(project: Path) -> None:
+    (project / "templates" / "p.j2").write_text("<image>?\n{{ answer_format }}", "utf-8")
+    chats = dk.apply([dk.render.Chat(prompt="p.j2", answer="label_only")], boxed(project), quiet=True)
+    done = chats.emit(dk.emit.Llamafactory(), out="made/set", name="mine")
+    assert {"mine_train.json", "mine_val.json"} <= {path.name for path in done.files}
+    assert all(path.is_file() for path in done.files)
+    assert done.rejects.height == 0
+    assert "0 records left out" in repr(done)
+    with pytest.raises(UserError, match="is there already"):
+        chats.emit(dk.emit.Llamafactory(), out="made/set")
+    with pytest.raises(UserError, match="no emitter is named"):
+        chats.emit(out="made/other")
+    with pytest.raises(RecipeErrors, match="column `messages`"):
+        boxed(project).emit(dk.emit.Llamafactory(), out="made/other")
+    assert [path.name for path in (project / "made").iterdir()] == ["set"]
+
+
+def test_plots_of_records_are_svg_and_say_what_is_missing(project: Path) -> None:
+    data = boxed(project)
+    said = pl.DataFrame({"id": ["r0", "r1", "r2"], "predicted": ["a", "a", None]})
+    for plot in (data.plot.balance(), data.plot.lengths(), data.plot.confusion(said)):
+        assert plot._repr_svg_().lstrip().startswith("<")
+        assert "<svg" in plot.svg
+        assert plot.save(project / "p.svg").read_text("utf-8") == plot.svg
+    for draw, words in (
+        (lambda: data.plot.balance("labl"), "no column `labl`"),
+        (lambda: data.plot.lengths("boxes"), "neither texts nor numbers"),
+        (lambda: data.plot.confusion(), "no column `predicted`"),
+        (lambda: data.plot.confusion(said.drop("id")), "no column `id`"),
+        (lambda: data[:0].plot.balance(), "no record to draw"),
+    ):
+        with pytest.raises(UserError, match=words):
+            draw()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from datakit.artifacts.overrides import Override, OverrideLine
 from datakit.core.counted import counted
@@ -15,12 +15,12 @@ _NAMED = 5
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
 
-def oddities(lines: Sequence[OverrideLine], place: str, now: datetime | None = None) -> list[str]:
-    """Decisions without a zone or a name, dated in the future, or there more than once: counted and named.
+def oddities(lines: Sequence[OverrideLine], place: str, now: datetime) -> list[str]:
+    """Decisions without a zone or a name, dated after `now`, or there more than once: counted and named.
 
     `place` is how the file is called.
     """
-    latest = (now or datetime.now(UTC)) + _CLOCKS_DIFFER
+    latest = now + _CLOCKS_DIFFER
     told = []
     if found := [one.override for one in lines if one.is_without_zone]:
         told.append(

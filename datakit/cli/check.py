@@ -10,10 +10,10 @@ import click
 from datakit.cli.build_path import BuildPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.checking.check import Report
+    from datakit.checking.check import Check, Report
     from datakit.checking.finding import Group
     from datakit.checking.tally import Tally
     from datakit.checking.training import Training
@@ -72,12 +72,47 @@ def command(
     fire, tokens of texts and pictures, and the `cutoff_len` and `image_max_pixels` that would fit. Reads
     image headers and counts tokens; needs no GPU and no trainer. Exit code 1 when there are errors.
     """
+    from datakit.checking.records_file import write_records
+    from datakit.cli.tables import print_json
+    from datakit.core.errors import Exit
+
+    dataset = [name.strip() for name in names.split(",")] if names else []
+    check = checked(
+        build,
+        dataset_dir,
+        dataset,
+        train_yaml,
+        changes,
+        gpus=gpus,
+        text_only=text_only,
+        decode=decode,
+    )
+    if records is not None:
+        write_records(check.rows(), records)
+    report = check.report() if records is not None else check.run()
+    if as_json:
+        print_json(report.plain())
+    else:
+        show(report)
+    return int(Exit.FAILED if report.errors else Exit.FINE)
+
+
+def checked(
+    build: Path | None,
+    dataset_dir: Path | None,
+    dataset: Sequence[str],
+    train_yaml: Path | None,
+    changes: tuple[str, ...],
+    *,
+    gpus: int | None,
+    text_only: bool,
+    decode: bool,
+) -> Check:
+    """The check of a build or of a data set; nothing of it is done yet. Raises UserError for neither."""
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.checking.build_check import is_picture_task
     from datakit.checking.check import Check
-    from datakit.checking.records_file import write_records
-    from datakit.cli.tables import print_json
-    from datakit.core.errors import Exit, UserError
+    from datakit.core.errors import UserError
 
     if build is None and dataset_dir is None and train_yaml is None:
         raise UserError(
@@ -93,24 +128,15 @@ def command(
         remedy = "Build it with `emit: [llamafactory: {}]`."
         raise UserError(f"{build} holds no data set for LLaMA-Factory", remedy=remedy)
     training = _training(folder, train_yaml, changes, gpus)
-    dataset = [name.strip() for name in names.split(",")] if names else _all_names(folder, training)
     recipe = folder or _build_of(training, dataset_dir)
     picture_task = is_picture_task(recipe, training) if recipe is not None else None
-    check = Check(
+    return Check(
         training,
         dataset_dir=build or dataset_dir,
-        dataset=dataset,
+        dataset=dataset or _all_names(folder, training),
         decode=decode,
         picture_task=False if text_only else picture_task,
     )
-    if records is not None:
-        write_records(check.rows(), records)
-    report = check.report() if records is not None else check.run()
-    if as_json:
-        print_json(report.plain())
-    else:
-        _print(report)
-    return int(Exit.FAILED if report.errors else Exit.FINE)
 
 
 def _training(
@@ -141,7 +167,8 @@ def _all_names(build: BuildFolder | None, training: Training) -> list[str]:
     return names_in(build) if build is not None and training.file is None else []
 
 
-def _print(report: Report) -> None:
+def show(report: Report) -> None:
+    """Prints what a check found."""
     from datakit.cli.tables import print_table
 
     settings = report.settings

@@ -42,11 +42,12 @@ def command(before: Path, after: Path, as_json: bool) -> int:
     if as_json:
         print_json(differences.model_dump())
     else:
-        _print(differences)
+        show(differences)
     return int(Exit.FINE if differences.same else Exit.FAILED)
 
 
-def _print(diff: Diff) -> None:
+def show(diff: Diff) -> None:
+    """Prints what differs."""
     from datakit.cli.tables import print_table
 
     names = (diff.before, diff.after) if diff.before != diff.after else ("before", "after")

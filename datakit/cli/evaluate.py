@@ -155,7 +155,7 @@ def command(
     ]
     if not as_json:
         for result, files_ in zip(results, written, strict=True):
-            _print(result, files_, build_folder)
+            show(result, files_, build_folder)
     beside = [beside_document(result, build_folder) for result in results] if as_json else []
     ledger = None if no_ledger else _enter(results, written, build_folder, quiet=as_json)
     if as_json:
@@ -251,7 +251,8 @@ def _enter(
     return ledger
 
 
-def _print(result: Evaluated, written: list[Path], build: BuildFolder) -> None:
+def show(result: Evaluated, written: list[Path], build: BuildFolder) -> None:
+    """Prints the scores of a file of answers."""
     from datakit.artifacts.metric_names import metric, shown
     from datakit.cli.tables import print_table
     from datakit.evaluation.beside import chance, last_score, shown_beside

@@ -111,11 +111,12 @@ def command(
         figures = {name: getattr(result, name) for name in _FIGURES}
         print_json({**result.model_dump(), **figures})
     else:
-        _print(result)
+        show(result)
     return int(Exit.FAILED if result.stops else Exit.FINE)
 
 
-def _print(plan: Plan) -> None:
+def show(plan: Plan) -> None:
+    """Prints a plan."""
     from datakit.cli.tables import print_table
 
     head = ("step", "records", "rejected", "cached", "to do", "calls", "tokens", "cost")

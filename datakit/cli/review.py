@@ -15,7 +15,9 @@ from datakit.core.counted import counted
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.artifacts.overrides import OverrideLine
+    from datakit.reviewing.chosen import Choice
     from datakit.reviewing.decisions_file import DecisionsFile
+    from datakit.reviewing.exchange import Imported
     from datakit.reviewing.records import PageRecords
 
 EPILOG = """\b
@@ -76,6 +78,7 @@ _NAMED = 10
     metavar="FILE",
     help="Add the decisions of FILE (of Label Studio, Argilla, or the page) to those of the project.",
 )
+@click.option("--drafts", is_flag=True, help="With --import: take answers too that may be drafts.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(
     build: Path,
@@ -94,6 +97,7 @@ def command(
     into: Path | None,
     exported: tuple[str, Path] | None,
     imported: Path | None,
+    drafts: bool,
     as_json: bool,
 ) -> int:
     """Write a page on which people accept, relabel and drop records of BUILD.
@@ -104,18 +108,19 @@ def command(
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.artifacts.tasks import of_task
     from datakit.cli.tables import print_json
-    from datakit.reviewing.answered import answers
+    from datakit.core.errors import UserError
     from datakit.reviewing.chosen import Choice, chosen
+    from datakit.reviewing.exchange import read_answers
     from datakit.reviewing.records import PageRecords
 
     folder = of_task(BuildFolder.open(build), task)
     if imported is not None:
-        return _import(PageRecords(folder, chosen(folder, Choice())[0]), imported, into, as_json=as_json)
+        records = PageRecords(folder, chosen(folder, Choice())[0])
+        return _import(records, read_answers(imported, records, drafts=drafts), into, as_json=as_json)
+    if drafts:
+        raise UserError("--drafts says what --import takes", remedy="Name the file with --import.")
     choice = Choice() if everything else Choice(suspects, conflicts, low_ocr, mistakes, findings, ids)
-    answered = answers(folder, predictions)
-    frame, notes = chosen(folder, choice, answered.labels(folder))
-    records = PageRecords(folder, frame, answered)
-    notes = [*records.edits, *answered.notes, *notes]
+    records, notes = looked_for(folder, choice, predictions)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     account: dict[str, Any] = {"build": str(build), "records": records.count, "notes": notes}
@@ -144,8 +149,23 @@ def command(
     return 0
 
 
+def looked_for(
+    build: BuildFolder, choice: Choice, predictions: Sequence[Path]
+) -> tuple[PageRecords, list[str]]:
+    """The records that a choice names with what models answered, and what is to be told of them."""
+    from datakit.reviewing.answered import answers
+    from datakit.reviewing.chosen import chosen
+    from datakit.reviewing.records import PageRecords
+
+    answered = answers(build, predictions)
+    frame, notes = chosen(build, choice, answered.labels(build))
+    records = PageRecords(build, frame, answered)
+    return records, [*records.edits, *answered.notes, *notes]
+
+
 def _serve(records: PageRecords, build: Path, out: Path | None, port: int | None, into: Path | None) -> int:
     from datakit.artifacts.odd_overrides import oddities
+    from datakit.core.clock import now
     from datakit.reviewing.decisions_file import DecisionsFile
     from datakit.reviewing.server import Review, Server
 
@@ -155,7 +175,7 @@ def _serve(records: PageRecords, build: Path, out: Path | None, port: int | None
     with Server(Review(page.parent, decisions), port) as server:
         click.echo(f"Review {counted(records.count, 'record')} at {server.address}")
         click.echo(f"Decisions go into {decisions.path}. Ctrl-C ends it.")
-        notes = [*oddities(lines, decisions.path.name), *_met(decisions, lines, records)]
+        notes = [*oddities(lines, decisions.path.name, now()), *_met(decisions, lines, records)]
         if words := unread(records.build, decisions.path):
             notes.append(words)
         for note in notes:
@@ -177,12 +197,11 @@ def _met(target: DecisionsFile, lines: Sequence[OverrideLine], records: PageReco
     return meeting(lines, every, target.path)
 
 
-def _import(records: PageRecords, path: Path, into: Path | None, *, as_json: bool) -> int:
+def _import(records: PageRecords, found: Imported, into: Path | None, *, as_json: bool) -> int:
     from datakit.cli.tables import print_json
     from datakit.reviewing.decisions_file import DecisionsFile
-    from datakit.reviewing.exchange import disagreeing, read_answers
+    from datakit.reviewing.exchange import disagreeing
 
-    found = read_answers(path, records)
     target = DecisionsFile(into or overrides_file(records.build), {})
     added = target.add(found.decisions)
     notes = [*records.edits, *found.notes, *disagreeing(target.lines(), records, target.path)]

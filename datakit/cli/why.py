@@ -37,20 +37,26 @@ def command(
     The recipe's steps are gone through again with the stored results; nothing is paid. For a build folder
     its recipe is looked up; where that is gone, or with --no-replay, the build's own notes are told.
     """
-    from datakit.artifacts.build_folder import BuildFolder
     from datakit.cli.tables import print_json
-    from datakit.run.store import store_folder
-    from datakit.run.why import why
 
-    recipe, folder = _resolve(recipe_or_build, overrides)
-    project = recipe.project if recipe else folder.parent.parent
-    store = store_folder(project, recipe.run.store if recipe else None)
-    story = why(BuildFolder(folder), id_, recipe=recipe, store=store, replay=not no_replay)
+    story = story_of(recipe_or_build, id_, overrides, replay=not no_replay)
     if as_json:
         print_json(story.model_dump(mode="json"))
     else:
-        _print(story, None if full else SHORT)
+        show(story, None if full else SHORT)
     return 0
+
+
+def story_of(place: Path, id_: str, overrides: tuple[str, ...] = (), *, replay: bool = True) -> Story:
+    """The life of a record of a recipe or a build."""
+    from datakit.artifacts.build_folder import BuildFolder
+    from datakit.run.store import store_folder
+    from datakit.run.why import why
+
+    recipe, folder = _resolve(place, overrides)
+    project = recipe.project if recipe else folder.parent.parent
+    store = store_folder(project, recipe.run.store if recipe else None)
+    return why(BuildFolder(folder), id_, recipe=recipe, store=store, replay=replay)
 
 
 def _resolve(place: Path, overrides: tuple[str, ...]) -> tuple[Recipe | None, Path]:
@@ -68,7 +74,8 @@ def _resolve(place: Path, overrides: tuple[str, ...]) -> tuple[Recipe | None, Pa
     return recipe_of(BuildFolder(folder), overrides), folder
 
 
-def _print(story: Story, width: int | None) -> None:
+def show(story: Story, width: int | None) -> None:
+    """Prints a record's life, texts cut to `width` signs."""
     from datakit.core.record import place_of
     from datakit.recipe.yaml_file import show_path
 

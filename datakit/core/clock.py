@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import calendar
+import os
 import time
+from datetime import datetime, timezone
+
+from datakit.core.errors import UserError
+
+_FIXED = "SOURCE_DATE_EPOCH"
 
 
 def utc_now() -> str:
     """The time as it stands in records, such as 2026-11-26T17:02:11Z."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def now() -> datetime:
+    """The time that data are judged by: SOURCE_DATE_EPOCH (reproducible-builds.org), else the clock's.
+
+    Raises UserError where the variable holds no time.
+    """
+    fixed, utc = os.environ.get(_FIXED), timezone.utc  # noqa: UP017 (a bundle runs on Python 3.10)
+    if not fixed:
+        return datetime.now(utc)
+    try:
+        return datetime.fromtimestamp(int(fixed), utc)
+    except (ValueError, OverflowError, OSError):
+        raise UserError(
+            f"{_FIXED} is {fixed!r}, which is no time", remedy="Give whole seconds since 1970, or unset it."
+        ) from None
 
 
 def seconds_of(utc: str) -> float:

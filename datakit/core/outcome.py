@@ -23,7 +23,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The record can never pass this step. Stored, so that it is not tried (and paid) again."""
+    """The record can never pass this step. Stored, so that it is not tried (and paid) again.
+
+    >>> import datakit as dk
+    >>> dk.Rejected("too_dark", "mean brightness 12 of 255").reason
+    'too_dark'
+    """
 
     reason: str
     """Short snake_case word, counted in the report."""

@@ -103,6 +103,7 @@ REJECTED = {
     "pseudo_unsure": "The prediction is not sure enough to stand for a label, or two voices differ.",
     # duplicates, reviews and reasons
     "duplicate": "The same picture, question and answer as an earlier record (`drop`).",
+    "dropped_by_step": "A function that is a step (dk.step) did not give the record back.",
     "dropped_by_review": "A reviewer decided to drop the record (curate.overrides); who and why is told.",
     "label_conflict": "One question about one picture has different answers (`on_label_conflict: reject`).",
     "reason_contradicts": "The reason concludes another label than the record's.",

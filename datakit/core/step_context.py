@@ -6,12 +6,14 @@ import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from datakit.core.call_budget import CallBudget
 from datakit.core.call_stats import CallStats
+from datakit.core.clock import now
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.files import FileDigests
 from datakit.core.labels import LabelSet
@@ -82,6 +84,8 @@ class StepContext:
     """The recipe's `language:`: that of templates which there are in several. None where it says none."""
     llm: LlmSettings = field(default_factory=LlmSettings)
     run: RunSettings = field(default_factory=RunSettings)
+    began: datetime = field(default_factory=now, compare=False)
+    """When the build began: the one time that its steps know."""
     files: FileDigests = field(default_factory=FileDigests)
     budget: CallBudget = field(default_factory=CallBudget)
     stats: CallStats = field(default_factory=CallStats)

@@ -260,7 +260,7 @@ class _Work:
             notes["about_predictions"] = self.predicted
         if self.elsewhere:
             notes["elsewhere"] = [{"why": "no_record", "hint": "", **_told(line)} for line in self.elsewhere]
-        warnings = oddities(lines, path)
+        warnings = oddities(lines, path, self.context.began)
         if lines and len([word for word, _, _ in self.faults if word == "no_record"]) == len(lines):
             builds = sorted({line.override.build for line in lines if line.override.build})
             of = f" ({', '.join(builds)})" if builds else ""

@@ -47,7 +47,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A checked recipe."""
+    """A checked recipe.
+
+    >>> import datakit as dk
+    >>> [step.name for step in dk.load("recipes/ecom_v1.yaml").steps]
+    ['read.jsonl', 'guard.image', 'guard.label', 'curate.split', 'render.chat']
+    """
 
     path: Path
     name: str

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from datakit.core.regular_files import read_regular
 from datakit.reviewing import pictures
 from datakit.reviewing.answers import Answer, NoAnswer, Unanswered, moment
 from datakit.reviewing.pictures import Unreadable
@@ -17,7 +18,9 @@ from datakit.reviewing.words import language_of_names, words_in
 _DROP = "__drop__"
 _LABEL, _WHY = "label", "why"
 _PENDING = "pending"
-"""State of a record to which no response was submitted, where one is enough (`min_submitted`)."""
+"""State of a record to which fewer responses were submitted than complete it (`min_submitted`)."""
+_ENOUGH = 1
+"""Submitted responses that complete a record, as long as nobody has changed the data set in Argilla."""
 
 
 def write(records: PageRecords, out: Path, unreadable: Unreadable) -> None:
@@ -82,7 +85,7 @@ def _settings(records: PageRecords, words: Mapping[str, str], most: int) -> dict
     return {
         "guidelines": "\n".join(f"{row['name']}: {row['about']}" for row in records.label_rows()),
         "allow_extra_metadata": True,
-        "distribution": {"strategy": "overlap", "min_submitted": 1},
+        "distribution": {"strategy": "overlap", "min_submitted": _ENOUGH},
         "fields": [
             *(
                 _named(name, name, required=False, settings={"type": "image"})
@@ -116,11 +119,24 @@ def _named(name: str, title: str, *, required: bool, settings: dict[str, Any]) -
     }
 
 
-def answers(document: list[Any]) -> Iterator[Answer | NoAnswer | Unanswered]:
-    """An answer for each person who responded to a record of records.json.
+def enough(path: Path) -> int:
+    """How many submitted responses complete a record, by the settings that Argilla writes beside the file."""
+    try:
+        settings = json.loads(read_regular(path.parent / ".argilla" / "settings.json"))
+        number = settings["distribution"]["min_submitted"]
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return _ENOUGH
+    return number if type(number) is int and number > 0 else _ENOUGH
 
-    Argilla 2.8.0 writes into that file neither when a response was made nor whether it was submitted; of a
-    record that is pending none was.
+
+def answers(
+    document: list[Any], *, drafts: bool = False, enough: int = _ENOUGH
+) -> Iterator[Answer | NoAnswer | Unanswered]:
+    """An answer for each person who submitted a response to a record of records.json; with `drafts` for each
+    who did not discard theirs.
+
+    Argilla 2.8.0 writes into that file neither when a response was made nor whether it was submitted. A
+    record is complete once `enough` were: as long as no more people responded to it, all of them submitted.
     """
     for row in document:
         if not isinstance(row, Mapping) or not isinstance(row.get("id"), str):
@@ -131,16 +147,32 @@ def answers(document: list[Any]) -> Iterator[Answer | NoAnswer | Unanswered]:
         reasons = {_person(one): str(one.get("value") or "") for one in _listed(responses.get(_WHY))}
         metadata = row.get("metadata")
         labels = _listed(responses.get(_LABEL))
+        people = {_person(one) for name in (_LABEL, _WHY) for one in _listed(responses.get(name))}
         if not labels:
             yield Unanswered(row["id"])
         for one in labels:
-            status = one.get("status") or (_PENDING if row.get("status") == _PENDING else None)
-            if status not in (None, "submitted"):
-                yield NoAnswer(row["id"], f"the response is not submitted ({status})")
+            if doubt := _doubt(one, row, len(people), drafts=drafts, enough=enough):
+                yield NoAnswer(row["id"], doubt)
             elif not isinstance(one.get("value"), str):
                 yield NoAnswer(row["id"], "the response names no label")
             else:
                 yield _answer(row["id"], metadata if isinstance(metadata, Mapping) else {}, one, reasons)
+
+
+def _doubt(
+    response: Mapping[str, Any], row: Mapping[str, Any], people: int, *, drafts: bool, enough: int
+) -> str:
+    """Why a response may be none that its person submitted; "" for one that counts."""
+    status = response.get("status")
+    if status == "submitted" or (drafts and status != "discarded"):
+        return ""
+    if status is not None:
+        return f"the response is not submitted ({status})"
+    if row.get("status") == _PENDING:
+        return f"the response is not submitted ({_PENDING}); --drafts takes it all the same"
+    if people > enough:
+        return f"{people} people responded, and nothing says which of them submitted; --drafts takes all"
+    return ""
 
 
 def _answer(

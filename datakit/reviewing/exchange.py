@@ -19,6 +19,7 @@ from datakit.artifacts.odd_overrides import (
     told_disagreements,
 )
 from datakit.artifacts.overrides import Action, Override, OverrideLine, read_overrides
+from datakit.core.clock import now
 from datakit.core.counted import counted
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.judged import canonical
@@ -76,10 +77,11 @@ def export(records: PageRecords, kind: str, out: Path) -> list[str]:
     return [f"{counted(len(unreadable), 'picture')} that cannot be read left out: {named}{more}"]
 
 
-def read_answers(path: Path, records: PageRecords) -> Imported:
+def read_answers(path: Path, records: PageRecords, *, drafts: bool = False) -> Imported:
     """The decisions of a file: of Label Studio (JSON), of Argilla (records.json), or overrides.jsonl.
 
-    An answer that does not say when it was given has the time of the file. Raises UserError for any other
+    Drafts, and answers of which the file does not say whether they are, are left out unless `drafts`. An
+    answer that does not say when it was given has the time of the file. Raises UserError for any other
     file, and for one that holds nothing.
     """
     try:
@@ -92,7 +94,7 @@ def read_answers(path: Path, records: PageRecords) -> Imported:
         document = None
     found = Imported()
     if isinstance(document, list):
-        _read_tool(document, path, records, found)
+        _read_tool(document, path, found, drafts=drafts)
     else:
         try:
             text = data.decode()
@@ -101,7 +103,7 @@ def read_answers(path: Path, records: PageRecords) -> Imported:
         found.lines = read_overrides(text, str(path))
         if not found.lines:
             raise UserError(f"{path} is empty: it holds no decision", remedy="Download it again.")
-    odd = oddities(found.lines, path.name)
+    odd = oddities(found.lines, path.name, now())
     found.notes = [*_strange(found.lines, records, path), *found.notes, *odd]
     return found
 
@@ -121,12 +123,12 @@ def disagreeing(lines: Sequence[OverrideLine], records: PageRecords, path: Path)
     return [f"{path.name}: {told_disagreements(found)}"] if found else []
 
 
-def _read_tool(document: list[Any], path: Path, records: PageRecords, found: Imported) -> None:
+def _read_tool(document: list[Any], path: Path, found: Imported, *, drafts: bool) -> None:
     """Takes the answers of another tool."""
     if not document:
         raise UserError(f"{path} is an empty list: it holds no answer", remedy=_EXPORT)
     when = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
-    for answer in _answers(document, path):
+    for answer in _answers(document, path, drafts=drafts):
         if isinstance(answer, Unanswered):
             found.unanswered.append(answer.id)
         elif isinstance(answer, NoAnswer):
@@ -136,12 +138,12 @@ def _read_tool(document: list[Any], path: Path, records: PageRecords, found: Imp
     _note_answers(found, path, when)
 
 
-def _answers(document: list[Any], path: Path) -> Iterator[Answer | NoAnswer | Unanswered]:
+def _answers(document: list[Any], path: Path, *, drafts: bool) -> Iterator[Answer | NoAnswer | Unanswered]:
     first = document[0] if isinstance(document[0], Mapping) else {}
     if "annotations" in first and "data" in first:
-        return label_studio.answers(document)
+        return label_studio.answers(document, drafts=drafts)
     if "responses" in first and "metadata" in first:
-        return argilla.answers(document)
+        return argilla.answers(document, drafts=drafts, enough=argilla.enough(path))
     raise UserError(
         f"{path} holds neither annotations of Label Studio nor responses of Argilla", remedy=_EXPORT
     )

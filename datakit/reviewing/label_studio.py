@@ -106,22 +106,30 @@ def _config(labels: list[str], words: Mapping[str, str], *, pictures: bool) -> s
     )
 
 
-def answers(document: list[Any]) -> Iterator[Answer | NoAnswer | Unanswered]:
-    """An answer for each annotation of an export (JSON)."""
+def answers(document: list[Any], *, drafts: bool = False) -> Iterator[Answer | NoAnswer | Unanswered]:
+    """An answer for each annotation of an export (JSON); with `drafts` for what nobody submitted too."""
     for task in document:
         data = task.get("data") if isinstance(task, Mapping) else None
         if not isinstance(data, Mapping) or not isinstance(data.get("record"), str):
             yield NoAnswer("", "the task does not say which record it is of")
             continue
-        notes = task.get("annotations")
-        if not isinstance(notes, list) or not notes:
+        notes, kept = (
+            each if isinstance(each := task.get(name), list) else [] for name in ("annotations", "drafts")
+        )
+        if not notes and not kept:
             yield Unanswered(data["record"])
-            continue
         for note in notes:
             yield _answer(data, note)
+        for note in kept:
+            yield (
+                _answer(data, note, by="user")
+                if drafts
+                else NoAnswer(data["record"], "a draft that nobody submitted; --drafts takes it all the same")
+            )
 
 
-def _answer(data: Mapping[str, Any], note: Any) -> Answer | NoAnswer:
+def _answer(data: Mapping[str, Any], note: Any, by: str = "completed_by") -> Answer | NoAnswer:
+    """What an annotation decides; `by` is where its person stands."""
     id_ = str(data["record"])
     if not isinstance(note, Mapping) or not isinstance(note.get("result"), list):
         return NoAnswer(id_, "the annotation has no result")
@@ -148,11 +156,11 @@ def _answer(data: Mapping[str, Any], note: Any) -> Answer | NoAnswer:
         old=old if isinstance(old, str) else None,
         label=label,
         drops=bool(chosen.get(_DROP)),
-        who=_who(note.get("completed_by")),
+        who=_who(note.get(by)),
         when=moment(note.get("updated_at") or note.get("created_at")),
         why="\n".join(chosen.get(_WHY, [])),
         build=str(data.get("build") or ""),
-        is_named=note.get("completed_by") is not None,
+        is_named=note.get(by) is not None,
     )
 
 
@@ -162,4 +170,6 @@ def _who(person: Any) -> str:
         name = f"{person.get('first_name') or ''} {person.get('last_name') or ''}".strip()
         number = f"Label Studio {person.get('id')}"  # two people may have one name
         return str(person.get("email") or (f"{name} ({number})" if name else number))
+    if isinstance(person, str) and "@" in person:
+        return person
     return f"Label Studio {person}" if person is not None else "Label Studio"

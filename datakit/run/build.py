@@ -64,7 +64,12 @@ class FailedOn(BuildFailed):
 
 @dataclass(frozen=True)
 class BuildResult:
-    """A finished build, and its data card."""
+    """A finished build, and its data card.
+
+    >>> import datakit as dk
+    >>> dk.build("recipes/ecom_v1.yaml").folder.name
+    'ecom_v1'
+    """
 
     folder: Path
     report: BuildReport
@@ -85,7 +90,14 @@ class BuildResult:
 
 @dataclass(frozen=True)
 class Options:
-    """How a build is made; nothing here changes what a full build holds."""
+    """How a build is made; nothing here changes what a full build holds.
+
+    >>> import datakit as dk
+    >>> from pathlib import Path
+    >>> look = dk.Options(limit=30, out=Path("build/look"))
+    >>> dk.build("recipes/ecom_v1.yaml", options=look).report.steps[0].records_out
+    30
+    """
 
     out: Path | None = None
     """The build's folder; `build/<name>` in the project when not given."""

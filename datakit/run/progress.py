@@ -1,16 +1,19 @@
-"""Progress on stderr: a live bar on a terminal, a plain line now and then elsewhere."""
+"""Progress: a live bar on a terminal and in a notebook, a plain line on stderr now and then elsewhere."""
 
 from __future__ import annotations
 
+import html
 import sys
 import time
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
-from datakit.core.visible import raw_stream
+from datakit.core.visible import raw_stream, visible
 
 PLAIN_EVERY_S = 10.0
+_NOTEBOOK_AFTER_S, _NOTEBOOK_EVERY_S = 1.0, 0.2
+"""A notebook shows no bar of what is done at once."""
 
 
 class Progress:
@@ -20,6 +23,7 @@ class Progress:
         self._quiet = quiet
         # A bundle carries this to machines that may have no `rich`.
         self._live = not quiet and sys.stderr.isatty() and find_spec("rich") is not None
+        self._cell = _cell() if not quiet and not self._live else None
         self._bar: Any = None
         self._task: Any = None
         self._title, self._total, self._done, self._note = "", 0, 0, ""
@@ -64,6 +68,11 @@ class Progress:
         self._note = note or self._note
         if self._bar is not None:
             self._bar.update(self._task, advance=records, note=self._note)
+        elif self._cell is not None and self._total:
+            waits = _NOTEBOOK_EVERY_S if self._cell.is_there else _NOTEBOOK_AFTER_S
+            if time.monotonic() - self._last > waits:
+                self._last = time.monotonic()
+                self._cell.show(self._done, self._total, self._plain())
         elif not self._quiet and time.monotonic() - self._last > PLAIN_EVERY_S:
             self._last = time.monotonic()
             print(self._plain(), file=sys.stderr, flush=True)
@@ -94,6 +103,53 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+        if self._cell is not None:
+            self._cell.clear()
+
+
+class _Cell:
+    """A bar in the output of a notebook's cell, which needs no widgets."""
+
+    def __init__(self, display: Any) -> None:
+        self._display = display
+        self._handle: Any = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it was shown."""
+        return self._handle is not None
+
+    def show(self, done: int, total: int, words: str) -> None:
+        """So far."""
+        bar = f"<progress value='{done}' max='{total}'></progress> {html.escape(visible(words))}"
+        self._put({"text/html": bar, "text/plain": words})
+
+    def clear(self) -> None:
+        """Takes the bar away."""
+        if self._handle is not None:
+            self._put({"text/html": "", "text/plain": ""})
+
+    def _put(self, data: dict[str, str]) -> None:
+        if self._handle is None:
+            self._handle = self._display(data, raw=True, display_id=True)
+        else:
+            self._handle.update(data, raw=True)
+
+
+def in_notebook() -> bool:
+    """Whether a notebook's cell is at work, which shows progress where it can be looked at."""
+    return _cell() is not None
+
+
+def _cell() -> _Cell | None:
+    """The cell of the notebook that this runs in; None elsewhere."""
+    loaded = sys.modules.get("IPython")  # where it is not imported, nobody is in a notebook
+    shell = loaded.get_ipython() if loaded is not None else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    from IPython.display import display
+
+    return _Cell(display)
 
 
 def _bar() -> Any:

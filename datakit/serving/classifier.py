@@ -40,9 +40,11 @@ class CannotClassify(DatakitError):
 class Classifier(Asker):
     """Labels for pictures from a served model.
 
-        with datakit.Classifier.from_build("build/ecom_v3", "http://127.0.0.1:8000/v1") as classify:
-            found = classify("screen.png")
-            found.predicted, found.confidence
+    >>> import datakit as dk
+    >>> with dk.Classifier.from_build("build/ecom_v1", "http://127.0.0.1:8000/v1") as classify:
+    ...     found = classify("examples/ecom/images/0001.jpg")
+    >>> found.predicted
+    '退货页面'
 
     A context manager; or call `close`. It works on an event loop of its own, so that it can be used from
     scripts, notebooks, threads and other event loops alike.

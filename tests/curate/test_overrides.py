@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from datakit.artifacts.overrides import Override, OverrideLine, read_overrides
 from datakit.core.blocks import Text
+from datakit.core.clock import now
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.judged import judged
 from datakit.core.labels import Label, LabelSet
@@ -162,6 +163,25 @@ def test_odd_decisions_are_named_and_applied(tmp_path: Path, lines: list[dict[st
     _, _, notes = apply(tmp_path, lines)
     assert [words in warning for warning in notes["warnings"]] == [True]
     assert notes["accepted"] + notes["superseded"] == len(lines)
+
+
+@pytest.mark.parametrize(("later", "is_future"), [(4, False), (6, True)])
+def test_future_begins_five_minutes_after_the_build_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: int, is_future: bool
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(int(NOON.timestamp())))
+    when = NOON + timedelta(minutes=later)
+    _, _, notes = apply(tmp_path, [line(when=when.isoformat())])
+    assert ["in the future" in words for words in notes.get("warnings", ())] == [True] * is_future
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "9" * 10)
+    assert "warnings" not in apply(tmp_path, [line(when=when.isoformat())])[2]
+
+
+@pytest.mark.parametrize("value", ["yesterday", "1e9", "9" * 30])
+def test_build_time_that_is_none_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", value)
+    with pytest.raises(UserError, match="SOURCE_DATE_EPOCH"):
+        now()
 
 
 def test_time_is_told_in_utc_whatever_zone_it_was_written_in(tmp_path: Path) -> None:

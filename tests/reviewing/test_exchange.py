@@ -411,9 +411,88 @@ def test_only_a_submitted_response_of_argilla_is_a_decision(status: str, counts:
     assert counts or status in found.why
 
 
-def test_response_to_a_record_that_is_pending_is_not_submitted() -> None:
-    """Argilla's file names no status of a response; a record is completed once one was submitted."""
-    response = {"value": "退货页面", "user_id": "u"}
-    row = {"id": "a", "metadata": {"judged": "0" * 32}, "responses": {"label": [response]}}
-    found = [next(argilla.answers([row | {"status": status}])) for status in ("pending", "completed")]
-    assert [isinstance(one, Answer) for one in found] == [False, True]
+def responded(*people: str, status: str = "completed", **note: Any) -> dict[str, Any]:
+    """A record of Argilla to which these people responded, as its own package writes it."""
+    said = [{"value": "退货页面", "user_id": person, **note} for person in people]
+    return {
+        "id": "r00",
+        "metadata": {"judged": "0" * 32},
+        "status": status,
+        "responses": {"label": said} if said else {},
+    }
+
+
+@pytest.mark.fault(
+    "Argilla's file does not say which of several responses to a record were submitted and which are drafts",
+    "none is a decision unless --drafts; each is named with why",
+    kind="inputs changed",
+)
+@pytest.mark.parametrize(
+    ("row", "enough", "words"),
+    [
+        (responded("u"), 1, []),
+        (responded("u", "v"), 1, ["2 people responded"] * 2),
+        (responded("u", "v"), 2, []),
+        (responded("u", "v", "w"), 2, ["3 people responded"] * 3),
+        (responded("u", status="pending"), 1, ["not submitted (pending)"]),
+    ],
+)
+def test_response_of_argilla_counts_where_it_was_surely_submitted(
+    records: PageRecords, tmp_path: Path, row: dict[str, Any], enough: int, words: list[str]
+) -> None:
+    (tmp_path / ".argilla").mkdir()
+    settings = {"distribution": {"strategy": "overlap", "min_submitted": enough}}
+    (tmp_path / ".argilla" / "settings.json").write_text(json.dumps(settings))
+    found = imported(records, tmp_path, [row])
+    assert [word in said for word, said in zip(words, found.left_out, strict=True)] == [True] * len(words)
+    assert all("--drafts" in said for said in found.left_out)
+    assert len(found.decisions) == (0 if words else len(row["responses"]["label"]))
+    every = read_answers(tmp_path / "a.json", records, drafts=True)
+    assert (len(every.decisions), every.left_out) == (len(row["responses"]["label"]), [])
+
+
+def test_who_only_began_a_reason_may_be_the_one_who_did_not_submit(
+    records: PageRecords, tmp_path: Path
+) -> None:
+    row = responded("u")
+    row["responses"]["why"] = [{"value": "看图", "user_id": "v"}]
+    found = imported(records, tmp_path, [row])
+    assert "2 people responded" in found.left_out[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"distribution": {"min_submitted": "2"}}', '{"distribution": 3}', "\udcff"]
+)
+def test_settings_of_argilla_that_say_nothing_mean_one(
+    records: PageRecords, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / ".argilla").mkdir()
+    (tmp_path / ".argilla" / "settings.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert len(imported(records, tmp_path, [responded("u", "v")]).left_out) == 2
+    assert len(imported(records, tmp_path, [responded("u")]).decisions) == 1
+
+
+def test_discarded_response_is_none_whatever_is_asked(records: PageRecords, tmp_path: Path) -> None:
+    row = responded("u", status="completed")
+    row["responses"]["label"][0]["status"] = "discarded"
+    (tmp_path / "a.json").write_text(json.dumps([row]))
+    found = read_answers(tmp_path / "a.json", records, drafts=True)
+    assert found.left_out == ["r00: the response is not submitted (discarded)"]
+
+
+def test_draft_of_label_studio_is_told_and_taken_only_when_asked(
+    records: PageRecords, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drafted = task(records)
+    drafted |= {"annotations": [], "drafts": [{"user": "wang@example.org", "result": [choice("退货页面")]}]}
+    (tmp_path / "a.json").write_text(json.dumps([drafted]), "utf-8")
+    into = ["--into", str(tmp_path / "o.jsonl")]
+    words = ["review", str(records.build.path), "--import", str(tmp_path / "a.json"), *into]
+    assert run(words) == 0
+    assert "Left out: r00: a draft that nobody submitted; --drafts" in capsys.readouterr().err
+    assert run([*words, "--drafts"]) == 0
+    assert "1 decision added" in capsys.readouterr().out
+    (line,) = read_overrides((tmp_path / "o.jsonl").read_text("utf-8"), "o")
+    assert line.override.who == "wang@example.org"
+    assert run([*words[:2], "--drafts"]) == 2
+    assert "--import" in capsys.readouterr().err

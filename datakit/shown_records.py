@@ -1,0 +1,99 @@
+"""Records as a notebook shows them: a compact table, and pictures with their boxes."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+SHOWN = 20
+_SMALL_PX, _LARGE_PX = 224, 640
+"""Longest side of a picture in the table, and of one record's alone."""
+_PICTURES = 3
+"""Of a record in the table."""
+_CHARS = 200
+_HASHES = {"sha256", "phash", "looks"}
+_HIDDEN = {"source_file", "source_line", "images", "messages", *_HASHES}
+_CELL = "text-align:left;vertical-align:top;max-width:24em;overflow-wrap:anywhere"
+
+
+class Record(dict[str, Any]):
+    """One record: column -> value. In a notebook with its pictures, large, and boxes drawn on them."""
+
+    def _repr_html_(self) -> str:
+        boxes = [name for name in self if _is_boxes(self[name])]
+        rows = "".join(
+            f"<tr><th style='{_CELL}'>{html.escape(name)}</th><td style='{_CELL}'>{_cell(value)}</td></tr>"
+            for name, value in self.items()
+            if name not in {*boxes, "images", *_HASHES} and not name.startswith("@")
+        )
+        return f"{_pictures(self, boxes, _LARGE_PX)}<table><tbody>{rows}</tbody></table>"
+
+
+def table(frame: pl.DataFrame, foot: str) -> str:
+    """The first records as HTML. Hashes, places in sources and chats are not shown; boxes are drawn."""
+    boxes = [name for name, dtype in frame.schema.items() if _holds_boxes(dtype)]
+    names = [name for name in frame.columns if name not in {*_HIDDEN, *boxes} and not name.startswith("@")]
+    head = "".join(f"<th style='{_CELL}'>{html.escape(name)}</th>" for name in ["", *names])
+    body = "".join(
+        f"<tr><td style='white-space:nowrap'>{_pictures(row, boxes, _SMALL_PX)}</td>"
+        + "".join(f"<td style='{_CELL}'>{_cell(row[name])}</td>" for name in names)
+        + "</tr>"
+        for row in frame.head(SHOWN).to_dicts()
+    )
+    more = f"; the first {SHOWN} are shown" if frame.height > SHOWN else ""
+    return (
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(foot + more)}</p>"
+    )
+
+
+def _holds_boxes(dtype: Any) -> bool:
+    inner = getattr(dtype, "inner", None)
+    return isinstance(inner, pl.Struct) and {"box", "image"} <= {field.name for field in inner.fields}
+
+
+def _is_boxes(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping) and "box" in value[0]
+
+
+def _pictures(row: Mapping[str, Any], boxes: Sequence[str], side_px: int) -> str:
+    paths = row.get("images") or []
+    shown = paths if side_px == _LARGE_PX else paths[:_PICTURES]
+    more = f" +{len(paths) - len(shown)}" if len(shown) < len(paths) else ""
+    return (
+        "".join(_picture(path, list(_sides(row, boxes, at)), side_px) for at, path in enumerate(shown)) + more
+    )
+
+
+def _sides(row: Mapping[str, Any], boxes: Sequence[str], image: int) -> Iterator[Sequence[float]]:
+    """The boxes on one of the record's pictures."""
+    for name in boxes:
+        for entry in row[name] or ():
+            if (entry.get("image") or 0) == image and entry.get("box") and len(entry["box"]) == 4:
+                yield entry["box"]
+
+
+def _picture(path: str, sides: Sequence[Sequence[float]], side_px: int) -> str:
+    from datakit.core.boxes import Box
+    from datakit.core.image import ImageProblem, load_rgb, read_header
+    from datakit.pages.drawn_boxes import draw_boxes
+
+    try:
+        header = read_header(path)
+        small = load_rgb(path, max_side_px=side_px)
+    except ImageProblem as problem:
+        return html.escape(problem.reason)
+    boxes = [Box(0, (left, top, right, low)) for left, top, right, low in sides]
+    scaled = [box.scaled((header.width, header.height), small.size) for box in boxes]
+    buffer = io.BytesIO()
+    draw_boxes(small, scaled, numbered=False).save(buffer, "JPEG", quality=80)
+    return f"<img src='data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return html.escape(text if len(text) <= _CHARS else f"{text[:_CHARS]}…")
