@@ -113,7 +113,7 @@ def test_made_project_plans_and_builds_as_it_is(datakit: Run, tmp_path: Path, st
     done = datakit("build", recipe, "--no-card", "--quiet", *small)
     assert (done.code, done.out) == (0, ""), done.err
     assert json.loads(datakit("plan", recipe, "--json", *small).out)["unchanged"]
-    assert (tmp_path / "mine" / "build" / "mine" / "mine_train.json").is_file()
+    assert (tmp_path / "mine" / "build" / "mine.limit4" / "mine_train.json").is_file()
 
 
 def test_share_that_validates_in_a_small_project_is_told(datakit: Run, tmp_path: Path) -> None:
