@@ -108,7 +108,7 @@ def test_wheel_starts_and_builds_a_project_in_an_empty_folder(wheel: Path, tmp_p
     run(programs / "pip", "install", "-q", wheel, folder=tmp_path)
     place = run(programs / "python", "-c", "import datakit; print(datakit.__file__)", folder=tmp_path)
     assert Path(place.strip()).is_relative_to(tmp_path / "venv")
-    run(programs / "datakit", "init", "films", "--from", "medical", folder=tmp_path)
+    run(programs / "datakit", "init", "--example", "films", "--from", "medical", folder=tmp_path)
     report = json.loads(
         run(programs / "datakit", "build", "recipes/films.yaml", "--json", folder=tmp_path / "films")
     )

@@ -54,8 +54,6 @@ class Engine:
     progress: Progress = field(default_factory=lambda: Progress(quiet=True))
     limit: int | None = None
     """At most so many records of each reader."""
-    by_label: bool = True
-    """Whether these are some of each label; otherwise the first ones."""
     policy: Policy = field(default_factory=Pay)
     """What is done about results that the store does not hold."""
     only: Collection[str] | None = None
@@ -75,6 +73,8 @@ class Engine:
     """Task -> the columns of its records, where there are several tasks."""
     suspects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Task ("" where there is one) -> what its last such step says against labels, for suspects.jsonl."""
+    by_label: bool = True
+    """Whether the records of `limit` are some of each label; otherwise the first ones."""
     _elsewhere: RecordFrames | None = None
     """The records of other tasks, while the steps of one are at work."""
     _rejects: BinaryIO = field(init=False, repr=False)
