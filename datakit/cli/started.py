@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.cli.verdict_lines import lines_of
 from datakit.core.scripts import shell_words
 from datakit.recipe.yaml_file import show_path
@@ -35,8 +36,8 @@ def _files(project: OwnProject) -> list[tuple[str, str]]:
     if project.labels:
         rows.append(
             (
-                f"templates/{project.name}/labels.yaml",
-                f"{len(project.labels):,} labels, descriptions to write",
+                project.label_file,
+                "the labels, with descriptions to write",
             )
         )
     rows += [(path, "what a model is asked") for path in project.files if path.endswith(".j2")]
@@ -61,7 +62,7 @@ def print_next(project: OwnProject, first: FirstBuild | None, *, opens: bool) ->
         click.echo(
             f"First build, of {records} records: {show_path(first.result.folder)}"
             + (
-                f" ({rejected} left out: {show_path(first.result.folder / 'rejects.jsonl')})"
+                f" ({rejected} left out: {show_path(BuildFolder(first.result.folder).rejects_file)})"
                 if rejected
                 else ""
             )
@@ -82,7 +83,7 @@ def next_commands(project: OwnProject) -> list[str]:
     """The commands that make the whole data set."""
     place = os.path.relpath(project.folder)
     moves = [] if place == "." else [shell_words(["cd", place])]
-    edit = [f"# edit {path}" for path in project.files if path.endswith("labels.yaml")]
+    edit = [f"# edit {project.label_file}"] if project.label_file else []
     return [*moves, *edit, f"datakit build --limit {LOOK}", "datakit plan", "datakit build"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from datakit.core.errors import UserError
+from datakit.core.labels import shown
 from datakit.core.language import Language
 from datakit.core.step_context import StepContext
 from datakit.starting.asked import TASK_WORDS, TASKS, Asked, Task
@@ -155,7 +156,8 @@ def _doubt_labels(parts: Decided, doubts: list[str]) -> None:
     if len(labels) > _MOST_LABELS:
         doubts.append(f"{len(labels):,} labels make a long prompt: see `max_chars` in the recipe")
     if few := [label for label, count in labels.items() if count < _FEW]:
-        names = ", ".join(few[:3]) + (" …" if len(few) > 3 else "")
+        names = ", ".join(" ".join(shown(label).split())[:30] for label in few[:3])
+        names += " …" if len(few) > 3 else ""
         doubts.append(f"fewer than {_FEW} records of {len(few):,} labels ({names}): little to learn or score")
     if all(label.strip().lstrip("-").isdecimal() for label in labels):
         doubts.append("labels are numbers: write into the label file what each means")

@@ -17,6 +17,7 @@ from datakit.core.language import Language, language_of
 from datakit.core.outcome import Batch
 from datakit.core.record import BASE
 from datakit.core.step_context import StepContext
+from datakit.read._column_names import names_picture
 from datakit.read._row_reader import TableReader
 from datakit.starting.columns import Column, is_plain
 from datakit.starting.pictures import Looked, Spread, are_missing, base_of, looked_at
@@ -70,7 +71,8 @@ class Found:
 
     def language(self) -> Language | None:
         """That of the labels and texts; None where there are none with letters."""
-        return language_of([" ".join(self.said).replace("{", " ").replace("}", " ")])
+        said = (" ".join(words).replace("{", " ").replace("}", " ") for words in (self.labels, self.said))
+        return next(filter(None, (language_of([text]) for text in said)), None)
 
     def add(self, batch: Batch) -> None:
         """Takes the next records of the source."""
@@ -97,7 +99,7 @@ class Found:
             self.boxes += boxes.height
             self.box_texts += boxes["text"].drop_nulls().len()
         for name, kind in frame.schema.items():
-            if (name not in BASE or name == "text") and is_plain(kind):
+            if (name not in BASE or name == "text") and is_plain(kind) and not _is_copy(frame, name):
                 self.columns.setdefault(name, Column()).add(frame[name])
         self._say(frame)
 
@@ -110,13 +112,20 @@ class Found:
         if sum(map(len, self.said)) > _TEXTS:
             return
         head = frame.head(200)
-        self.said += [*head["label"].drop_nulls().unique(maintain_order=True), *head["text"].drop_nulls()]
+        self.said += head["text"].drop_nulls().to_list()
         if "messages" in head.columns:
             self.said += [turn["content"] or "" for turn in head["messages"].explode().drop_nulls()]
         if BOXES in head.columns:
             boxes = head[BOXES].explode().drop_nulls()
             self.said += [word for box in boxes for word in (box["label"], box["text"]) if word]
         self.said += [text for name in self.columns if name in head.columns for text in _texts(head[name])]
+
+
+def _is_copy(frame: pl.DataFrame, name: str) -> bool:
+    """Whether a column has the pictures' paths, or the labels again, by the name of the source."""
+    head = frame[name].drop_nulls().head(50).to_list()
+    pictures = sum(map(names_picture, head))
+    return 2 * pictures > len(head) or (bool(head) and frame[name].equals(frame["label"]))
 
 
 def _texts(series: pl.Series) -> list[str]:

@@ -29,7 +29,7 @@ def merged(labels: Mapping[str, int]) -> tuple[dict[str, int], list[str]]:
     Spellings that differ by case, width or white space alone are one label, called as most records call it.
     """
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
-    left_out = [label for label in labels if has_controls(label)]
+    left_out = [label for label in labels if has_controls(label) or len(label.splitlines()) > 1]
     for label, count in labels.items():
         if label not in left_out:
             spellings[normal_form(label)][label] += count
@@ -39,7 +39,11 @@ def merged(labels: Mapping[str, int]) -> tuple[dict[str, int], list[str]]:
         if len(names) > 1
     ][:_NEAREST]
     if left_out:
-        doubts.append(f"{len(left_out)} labels hold line breaks or control characters and are left out")
+        records = sum(labels[label] for label in left_out)
+        doubts.append(
+            f"{len(left_out)} labels hold line breaks or control characters ({shown(left_out[0])[:60]}), "
+            f"whose records are left out ({records:,})"
+        )
     counts = {names.most_common(1)[0][0]: names.total() for names in spellings.values()}
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))), doubts
 

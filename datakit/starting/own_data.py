@@ -15,7 +15,7 @@ from datakit.starting.asked import TASK_WORDS, Asked
 from datakit.starting.deciding import Decided, decided
 from datakit.starting.found import Found, data_folders, found_in
 from datakit.starting.label_file import label_file, merged
-from datakit.starting.place import check_apart, check_free, project_folder, recipe_name, write
+from datakit.starting.place import check_apart, check_free, label_path, project_folder, recipe_name, write
 from datakit.starting.prompts import prompts
 from datakit.starting.readme import GITIGNORE, readme
 from datakit.starting.recipe_text import recipe_text
@@ -36,6 +36,11 @@ class OwnProject:
     """Label -> records, as the label file has them."""
     words: str
     """What was found, in one line."""
+
+    @property
+    def label_file(self) -> str:
+        """Its label file, from its folder; "" where the task has none."""
+        return label_path(self.name) if self.labels else ""
 
     @property
     def recipe(self) -> Path:
@@ -62,10 +67,10 @@ def start_with(place: str, into: Path | None = None, asked: Asked | None = None)
     if result.task == "classify" and not labels:
         raise UserError(f"no label of {source.words} can stand in a label file", remedy="; ".join(doubts))
     result = _with(result, doubts)
-    words = found_words(result)
+    words = found_words(result, len(labels))
     texts = {f"templates/{name}/{file}": text for file, text in prompts(result).items()}
     if labels:
-        texts[f"templates/{name}/labels.yaml"] = label_file(labels, result.found.source.words)
+        texts[label_path(name)] = label_file(labels, result.found.source.words)
     templates = [path.rpartition("/")[2] for path in texts if path.endswith(".j2")]
     texts[f"recipes/{name}.yaml"] = recipe_text(result, name, folder / "recipes", labels)
     texts["README.md"] = readme(result, name, words, templates, labels)
@@ -93,14 +98,14 @@ def _with(result: Decided, doubts: list[str]) -> Decided:
     return replace(result, doubts=tuple(dict.fromkeys((*notes, *result.doubts, *doubts))))
 
 
-def found_words(result: Decided) -> str:
-    """What was found, in one line: `3,000 pictures, 25 labels, Chinese, 2 pictures a record`."""
+def found_words(result: Decided, labels: int) -> str:
+    """What was found, in one line, such as `3,000 pictures, 25 labels, Chinese, 2 pictures a record`."""
     found = result.found
     parts = [_count(found.images, "picture")]
     if found.records != found.images:
         parts.append(_count(found.records, "record"))
     if result.task == "classify":
-        parts.append(_count(len(found.labels), "label"))
+        parts.append(_count(labels, "label"))
     if result.task == "boxes":
         parts.append(_count(found.boxes, "box", "boxes") + (" with texts" if found.box_texts else ""))
     if result.fields:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from datakit.artifacts.names import LABELS
 from datakit.core.errors import UserError
 from datakit.core.scripts import shell_words
 
@@ -27,6 +28,11 @@ def recipe_name(folder: Path, otherwise: str = "data") -> str:
     """A recipe's name by the folder of its project, which may have any name."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name).strip("_-")
     return name.removesuffix("-project") or otherwise
+
+
+def label_path(name: str) -> str:
+    """The label file of a recipe, in its project."""
+    return f"templates/{name}/{LABELS}"
 
 
 def check_apart(folder: Path, data: Sequence[Path], place: str) -> None:

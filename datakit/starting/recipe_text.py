@@ -12,6 +12,7 @@ from typing import Any
 from datakit.core.plain_yaml import yaml_inline
 from datakit.starting.asked import TASK_WORDS
 from datakit.starting.deciding import Decided
+from datakit.starting.place import label_path
 from datakit.starting.prompts import box_tasks
 
 _PATHS = ("path", "image_root", "image_base")
@@ -34,7 +35,7 @@ def recipe_text(decided: Decided, name: str, recipes: Path, labels: Mapping[str,
         f"language: {decided.language}  # of the prompts: zh or en",
     ]
     if labels:
-        lines.append(f"labels: ../templates/{name}/labels.yaml")
+        lines.append(f"labels: ../{label_path(name)}")
     lines += [
         "steps:",
         f"  - read.{found.source.name}: {yaml_inline(_parameters(found.source.parameters, recipes))}",
@@ -47,7 +48,7 @@ def recipe_text(decided: Decided, name: str, recipes: Path, labels: Mapping[str,
         "  method: lora",
         "  preset: ecom",
         "serve: {gpu_memory_gb: 24, gpus: 2}",
-        *_run(decided),
+        *_run(found.reject_share + _unnamed(decided, labels)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -125,7 +126,7 @@ def _chats(prompt: str) -> list[str]:
     return [
         "  - render.chat:",
         f"      prompt: {prompt}",
-        "      answer: {form: free_text, columns: {answer: text}}",
+        "      answer: {form: free_text, columns: {answer: text}}  # of records without a chat",
         "      keep_messages: true  # the chats are trained as they stand in the data",
         "      max_chars: null",
     ]
@@ -138,9 +139,14 @@ def _field(column: str, number: int) -> dict[str, Any]:
     return {"name": name, **own, "heading": " ".join(column.split()), "optional": True}
 
 
-def _run(decided: Decided) -> list[str]:
+def _unnamed(decided: Decided, labels: Mapping[str, int]) -> float:
+    """The share of the records whose label the label file cannot hold."""
+    lost = decided.found.labels.total() - sum(labels.values()) if labels else 0
+    return lost / decided.found.records
+
+
+def _run(share: float) -> list[str]:
     """The bound on rejects, where the data as it is would not pass the usual one."""
-    share = decided.found.reject_share
     if share <= _USUAL_RATE / 2 or share > _MOST_RATE:
         return []
     rate = math.ceil(share * 1.5 * 100) / 100

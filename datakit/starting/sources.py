@@ -127,7 +127,7 @@ def _check_suffix(path: Path, suffix: str) -> None:
     """Raises UserError for files that are not data as they stand."""
     words = shell_words([str(path)])
     if suffix in _ARCHIVES:
-        folder = path.with_suffix("").name or "data"
+        folder = path.name.split(".")[0] or "data"
         unpack = "unzip" if suffix == ".zip" else "tar xf"
         into = "-d" if suffix == ".zip" else "-C"
         target = shell_words([folder])
@@ -205,7 +205,9 @@ def _folder(path: Path, asked: Asked, context: StepContext) -> Source:
             f"{path} holds {what}{len(tables)} tables: which is the data?",
             remedy="Name it:\n  " + "\n  ".join(lines + more),
         )
-    return replace(_file(tables[0], asked, context), doubts=_stray(path, tables[0], pictures))
+    source = _file(tables[0], asked, context)
+    is_rows = source.name in ("csv", "jsonl", "json", "parquet")
+    return replace(source, doubts=_stray(path, tables[0], pictures) if is_rows else ())
 
 
 def _stray(folder: Path, table: Path, pictures: list[Path]) -> tuple[str, ...]:
@@ -258,6 +260,7 @@ def _llamafactory(index: Path, asked: Asked) -> Source:
     """One data set of LLaMA-Factory's index. Raises UserError where none was named of several."""
     from datakit.read._dataset_info import document_of
 
+    index = index / DATASET_INFO if index.is_dir() else index
     names = list(document_of(index))
     name = asked.dataset or (names[0] if len(names) == 1 else "")
     if name not in names:
