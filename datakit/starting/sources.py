@@ -35,6 +35,8 @@ TABLES = {
 """Suffix -> reader, before the columns are looked at."""
 _TEXTS = ("csv", "jsonl", "json", "alpaca", "llamafactory")
 """Readers that take an encoding."""
+_ROWS = ("csv", "jsonl", "json", "parquet", "hub")
+"""Readers whose columns may be named."""
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _LOOKED_AT = 20_000
@@ -81,7 +83,7 @@ class Source:
 
 def source_of(place: str, asked: Asked, context: StepContext) -> Source:
     """The source at a path, or of a hub's name. Raises UserError for what no reader takes."""
-    if is_hub_name(place, context):
+    if is_hub_name(place, context) and not Path(place).parent.is_dir():
         return _with(Source("hub", {"path": place}, f"the data set {place} of the hub", None), asked)
     path = Path(os.path.abspath(Path(place).expanduser()))
     if not path.exists():
@@ -92,17 +94,29 @@ def source_of(place: str, asked: Asked, context: StepContext) -> Source:
 
 
 def _with(source: Source, asked: Asked) -> Source:
-    """The source with what was said of it."""
+    """The source with what was said of it. Raises UserError for what its reader has no use for."""
     more: dict[str, Any] = {}
-    if asked.encoding and source.name in _TEXTS:
+    rows = source.name in _ROWS
+    said = {
+        "--encoding": (asked.encoding, source.name in _TEXTS),
+        "--image-root": (asked.image_root, source.name != "hub"),
+        "--image-column": (asked.image_columns, rows),
+        "--label-column": (asked.label_column, rows),
+        "--dataset": (asked.dataset, source.name == "llamafactory"),
+    }
+    if idle := [option for option, (value, is_taken) in said.items() if value and not is_taken]:
+        raise UserError(
+            f"{' and '.join(idle)} says nothing of {source.words} (read.{source.name})",
+            remedy="Leave it out.",
+        )
+    if asked.encoding:
         more["encoding"] = asked.encoding
-    if asked.image_root is not None and source.path is not None:
+    if asked.image_root is not None:
         more["image_root"] = str(asked.image_root.absolute())
-    rows = source.name in ("csv", "jsonl", "json", "parquet", "hub")
-    if asked.image_columns and rows:
+    if asked.image_columns:
         columns = asked.image_columns
         more["image"] = columns[0] if len(columns) == 1 else list(columns)
-    if asked.label_column and rows:
+    if asked.label_column:
         more["label"] = asked.label_column
     return source.having(**more)
 
@@ -206,8 +220,7 @@ def _folder(path: Path, asked: Asked, context: StepContext) -> Source:
             remedy="Name it:\n  " + "\n  ".join(lines + more),
         )
     source = _file(tables[0], asked, context)
-    is_rows = source.name in ("csv", "jsonl", "json", "parquet")
-    return replace(source, doubts=_stray(path, tables[0], pictures) if is_rows else ())
+    return replace(source, doubts=_stray(path, tables[0], pictures) if source.name in _ROWS else ())
 
 
 def _stray(folder: Path, table: Path, pictures: list[Path]) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ import pytest
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.labels import load_labels
 from datakit.library import load
+from datakit.run.progress import Progress
+from datakit.starting.first_build import first_build
 from tests.support import own_data
 from tests.support.loopback import Loopback
 
@@ -256,6 +258,8 @@ def test_what_the_owner_says_wins(datakit: Run, tmp_path: Path) -> None:
     assert "annotate.describe" in Path(made["recipe"]).read_text()
     done = datakit("init", table, "--task", "boxes", "--into", "c")
     assert (done.code, "has no boxes" in done.err) == (2, True)
+    done = datakit("init", tmp_path / "data" / "img", "--label-column", "shop", "--into", "d")
+    assert (done.code, "--label-column says nothing of the folder img" in done.err) == (2, True)
 
 
 @pytest.mark.fault(
@@ -272,6 +276,25 @@ def test_first_build_asks_no_model_unasked(
     made = started(datakit, tmp_path / "flat")
     assert server.count == 0
     assert [line["kind"] for line in made["first_build"]["verdict"]] == ["offline_texts"]
+
+
+def test_model_writes_the_first_build_after_a_price_and_a_yes(
+    datakit: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Loopback
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    own_data.pictures(tmp_path / "flat", 3)
+    recipe = Path(started(datakit, tmp_path / "flat", "--no-build")["recipe"])
+    asked: list[str] = []
+
+    def yes(words: str) -> bool:
+        asked.append(words)
+        return True
+
+    first_build(recipe, Progress(quiet=True), yes)
+    assert len(asked) == 1
+    assert "$" in asked[0] or "an unknown price" in asked[0]
+    assert server.count > 0
 
 
 def test_label_of_several_lines_is_left_out_with_words(datakit: Run, tmp_path: Path) -> None:
