@@ -176,7 +176,8 @@ def _doubt_pictures(found: Found, doubts: list[str]) -> None:
 
 
 def _columns(found: Found) -> str:
-    return f"Columns there: {', '.join(found.columns)}." if found.columns else ""
+    filled = [name for name, column in found.columns.items() if column.filled]
+    return f"Columns there: {', '.join(filled)}." if filled else ""
 
 
 def _quoted(names: list[str]) -> str:

@@ -291,7 +291,7 @@ def test_model_writes_the_first_build_after_a_price_and_a_yes(
         asked.append(words)
         return True
 
-    first_build(recipe, Progress(quiet=True), yes)
+    assert first_build(recipe, Progress(quiet=True), yes).fault == ""
     assert len(asked) == 1
     assert "$" in asked[0] or "an unknown price" in asked[0]
     assert server.count > 0
