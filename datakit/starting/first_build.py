@@ -57,4 +57,4 @@ def _price(recipe: Path) -> str:
         return ""
     made = plan(checked, limit=LOOK, estimate=estimate_calls)
     cost = "an unknown price" if made.cost_usd is None else f"about ${made.cost_usd:.4f}"
-    return f"A model ({checked.llm.model}) would write {LOOK} texts for {cost}."
+    return f"A model ({checked.llm.model}) would write the texts, in {made.calls:,} calls for {cost}."
