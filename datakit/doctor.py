@@ -343,7 +343,7 @@ def _recipes(project: Path) -> Iterator[Check]:
             wrong = True
             yield Check(name=f"recipe {path.name}", state="fail", message=str(error), remedy="See the lines.")
     if not paths:
-        remedy = "Go to a project's folder, or make one: datakit init"
+        remedy = "Go to a project's folder, or make one: datakit init PATH"
         yield Check(name="recipes", state="warn", message=f"none in {project / 'recipes'}", remedy=remedy)
     elif not wrong:
         names = ", ".join(path.stem for path in paths)

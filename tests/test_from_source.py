@@ -41,7 +41,7 @@ def test_no_command_needs_datakit_to_be_installed(others: Path, tmp_path: Path) 
         return done.stdout
 
     assert datakit.__version__ in run("--version")
-    run("init", "shop")
+    run("init", "--example", "shop")
     recipe = str(tmp_path / "shop" / "recipes" / "shop.yaml")
     run("build", recipe, "--quiet")
     assert "Nothing has changed" in run("plan", recipe)

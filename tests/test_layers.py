@@ -39,6 +39,7 @@ ALLOWED = {
     "ablation": {*BASE, "recipe", "run", "training", "cards", "evaluation", "handoff", "kfold", "ablation"},
     "bundling": {*BASE, "llm", "run", "training", "evaluation", "serving", "handoff", "bundling"},
     "testing": {*BASE, "llm", "recipe", "run", "testing"},
+    "starting": {*BASE, "recipe", "run", "read", "library", "estimate", "starting"},
 }
 """Folder -> folders that it may import. Files at the top and the command may import everything."""
 

@@ -129,7 +129,7 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_starts_and_builds_a_project_in_an_empty_folder(programs: Path, tmp_path: Path) -> None:
     place = run(programs / "python", "-c", "import datakit; print(datakit.__file__)", folder=tmp_path)
     assert Path(place.strip()).is_relative_to(programs.parent)
-    run(programs / "datakit", "init", "films", "--from", "medical", folder=tmp_path)
+    run(programs / "datakit", "init", "--example", "films", "--from", "medical", folder=tmp_path)
     report = json.loads(
         run(programs / "datakit", "build", "recipes/films.yaml", "--json", folder=tmp_path / "films")
     )

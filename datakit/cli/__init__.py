@@ -23,7 +23,7 @@ from datakit.core.errors import DatakitError, Exit
 from datakit.core.visible import visible_output
 
 COMMANDS = {
-    "init": "Make a new project: recipe, templates, label file.",
+    "init": "Make a project of your own data, or of the shipped example.",
     "build": "Make the data set of a recipe.",
     "plan": "Say what a build would do: cached, to do, why, calls, cost; with --train, what fits.",
     "check": "Say what the trainer would do with a data set, before it starts.",
@@ -83,7 +83,7 @@ class LazyCommands(click.Group):
 
 EPILOG = """\b
 Examples:
-  datakit init myproject
+  datakit init ~/photos
   datakit plan recipes/ecom_v3.yaml
   datakit build recipes/ecom_v3.yaml --limit 50
   datakit why build/ecom_v3 screen-0001

@@ -6,20 +6,21 @@ from pathlib import Path
 
 import click
 
+from datakit.cli.recipe_path import LIMIT_HELP, OUT_HELP, RecipePath
+
 EPILOG = """\b
 Examples:
   datakit build recipes/ecom_v3.yaml
-  datakit build recipes/ecom_v3.yaml --limit 20 --out build/look
+  datakit build                        # in a project with one recipe
+  datakit build recipes/ecom_v3.yaml --limit 20
   datakit build recipes/ecom_v3.yaml --set run.concurrency=8 --set annotate.ocr.engine=paddleocr
 """
 
 
 @click.command(epilog=EPILOG)
-@click.argument("recipe", type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the build; build/<name> if not given."
-)
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N records of each source.")
+@click.argument("recipe", type=RecipePath(), required=False)
+@click.option("--out", type=click.Path(path_type=Path), help=OUT_HELP)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help=LIMIT_HELP)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the recipe.")
 @click.option("--force", is_flag=True, help="Build even if nothing has changed (stored results are used).")
 @click.option("--allow-partial", is_flag=True, help="Build without the records that are left to retry.")
@@ -28,7 +29,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, no table.")
 def command(
-    recipe: Path,
+    recipe: Path | None,
     out: Path | None,
     limit: int | None,
     overrides: tuple[str, ...],
@@ -41,9 +42,12 @@ def command(
 ) -> int:
     """Make the data set of RECIPE: LLaMA-Factory files, training configuration, data card.
 
+    Without RECIPE: the only one of the project here. A folder lists the recipes in it.
+
     What OCR or a model answered before is taken from the result store; only what is new is worked on.
     Ctrl-C is safe: run the same command to go on.
     """
+    from datakit.cli.recipe_path import only_recipe
     from datakit.cli.tables import print_build
     from datakit.library import build
     from datakit.run.build import FailedOn, Options
@@ -53,7 +57,7 @@ def command(
     progress = Progress(quiet=quiet or as_json)
     try:
         result = build(
-            recipe,
+            recipe or only_recipe("build"),
             overrides=overrides,
             options=options,
             progress=progress,

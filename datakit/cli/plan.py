@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from datakit.cli.numbers import FiniteNumber
+from datakit.cli.recipe_path import LIMIT_HELP, OUT_HELP, RecipePath, only_recipe
 
 if TYPE_CHECKING:
     from datakit.run.plan import Plan, StepPlan
@@ -32,12 +33,10 @@ _FIGURES = ("calls", "calls_at_most", "cost_usd", "cost_usd_at_most", "cost_usd_
 
 
 @click.command(epilog=EPILOG)
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", type=RecipePath(), required=False)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the recipe.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N records of each source.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the build; build/<name> if not given."
-)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help=LIMIT_HELP)
+@click.option("--out", type=click.Path(path_type=Path), help=OUT_HELP)
 @click.option(
     "--pilot",
     type=click.IntRange(min=1),
@@ -63,7 +62,7 @@ _FIGURES = ("calls", "calls_at_most", "cost_usd", "cost_usd_at_most", "cost_usd_
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
 def command(
-    recipe: Path,
+    recipe: Path | None,
     overrides: tuple[str, ...],
     limit: int | None,
     out: Path | None,
@@ -78,6 +77,8 @@ def command(
 ) -> int:
     """Say what a build of RECIPE would do: what is cached, what is to do and why, calls, tokens, cost.
 
+    Without RECIPE: the only one of the project here.
+
     Nothing is paid, unless with --pilot. Free steps are run up to the last paid one, paid ones are looked up
     in the result store; behind a step that is still to do, figures are upper bounds ("at most"). They count
     every answer that may have to be repaired, judged, tried again or written anew.
@@ -88,6 +89,7 @@ def command(
     machine or the one described, and the tokens, steps, time, GPU hours and cost of the training; ends with 1
     when the chosen way does not fit.
     """
+    recipe = recipe or only_recipe("plan")
     if train:
         from datakit.cli.memory_table import show_memory
         from datakit.training.machine import this_machine

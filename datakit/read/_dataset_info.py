@@ -52,7 +52,7 @@ def load_entry(index: Path, name: str, drop: tuple[str, ...] = ()) -> Entry:
 
     Raises UserError for a faulty index and for what cannot be read.
     """
-    document = _document(index)
+    document = document_of(index)
     if name not in document:
         names = ", ".join(document) or "none"
         raise UserError(
@@ -67,7 +67,8 @@ def load_entry(index: Path, name: str, drop: tuple[str, ...] = ()) -> Entry:
     return _entry(index, name, raw)
 
 
-def _document(index: Path) -> dict[str, Any]:
+def document_of(index: Path) -> dict[str, Any]:
+    """The index: name of a data set -> its entry. Raises UserError for a file that is none."""
     if not index.is_file():
         raise missing(index)
     try:

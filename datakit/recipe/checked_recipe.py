@@ -83,6 +83,11 @@ class Recipe:
         """Where its build lies, unless --out names another place."""
         return self.project / "build" / self.name
 
+    def look_folder(self, limit: int | None) -> Path:
+        """The same for a build of at most `limit` records of each source, which never replaces the whole."""
+        whole = self.build_folder
+        return whole if limit is None else whole.with_name(f"{self.name}.limit{limit}")
+
     def context(self) -> StepContext:
         """What the steps of this recipe get."""
         return StepContext(

@@ -124,4 +124,5 @@ def _place(node: Node) -> Place:
 def _siblings(path: Path) -> str:
     folder = path.parent
     names = sorted(entry.name for entry in folder.glob("*.yaml")) if folder.is_dir() else []
-    return f"Recipes in {show_path(folder)}: {', '.join(names)}" if names else "Make one: datakit init"
+    none = "Make one of your data: datakit init PATH"
+    return f"Recipes in {show_path(folder)}: {', '.join(names)}" if names else none

@@ -100,9 +100,9 @@ class Options:
     """
 
     out: Path | None = None
-    """The build's folder; `build/<name>` in the project when not given."""
+    """The build's folder; `build/<name>` in the project when not given, `build/<name>.limit<N>` of a look."""
     limit: int | None = None
-    """At most so many records of each reader, for a first look."""
+    """At most so many records of each reader, by label, for a first look."""
     force: bool = False
     """Build even when nothing has changed, and read every file anew to tell (results of the same content are
     still used)."""
@@ -128,7 +128,7 @@ def build(
     for before stands in the result store, so the same call goes on from there.
     """
     progress = progress or Progress(quiet=True)
-    place = BuildPlace(options.out or recipe.build_folder)
+    place = BuildPlace(options.out or recipe.look_folder(options.limit))
     folder = place.folder
     began = time.perf_counter()
     place.check(_needed(recipe))
@@ -356,7 +356,9 @@ class _Maker:
     def _notes(self) -> list[str]:
         notes = []
         if self.options.limit is not None:
-            notes.append(f"Built from at most {self.options.limit} records of each source (--limit).")
+            notes.append(
+                f"Built from at most {self.options.limit:,} records of each source, by label (--limit)."
+            )
         writes = any(step.transform.asks_model for step in self.recipe.steps)
         if writes and self.recipe.llm.resolved_provider() == "offline":
             notes.append(

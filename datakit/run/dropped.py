@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +10,7 @@ import polars as pl
 from datakit.artifacts.rejects import read_rejects
 from datakit.artifacts.report import StepReport
 from datakit.core.errors import DatakitError, Exit
-from datakit.core.outcome import RETRY, Batch, Reject, reject_rows
+from datakit.core.outcome import RETRY, Reject, reject_rows
 from datakit.core.reasons import CHOSEN
 from datakit.core.record import place_of
 from datakit.core.transform import TableTransform
@@ -92,16 +92,3 @@ def without_known_ids(frame: pl.DataFrame, seen_ids: set[str]) -> tuple[pl.DataF
     rejects = reject_rows(frame[twice], "duplicate_id", [words] * len(twice))
     dropped = set(twice)
     return frame[[index for index in range(len(ids)) if index not in dropped]], rejects
-
-
-def limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:
-    """What a reader gives, at most `limit` records of it."""
-    left = limit
-    for batch in batches:
-        if left is None:
-            yield batch
-            continue
-        yield Batch(batch.frame.head(left), batch.rejects, batch.notes)
-        left -= min(left, batch.frame.height)
-        if left == 0:
-            return

@@ -28,7 +28,8 @@ from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
 from datakit.run.control_characters import ControlCharacters, check_names
 from datakit.run.dropped import NothingLeft as NothingLeft
-from datakit.run.dropped import limited, nothing_left, without_known_ids
+from datakit.run.dropped import nothing_left, without_known_ids
+from datakit.run.first_look import limited
 from datakit.run.picture_task import no_pictures, picture_need, says_text_only
 from datakit.run.policy import Pay, Policy, Traces
 from datakit.run.progress import Progress
@@ -52,7 +53,7 @@ class Engine:
     """Work folder; holds the stages and rejects.jsonl."""
     progress: Progress = field(default_factory=lambda: Progress(quiet=True))
     limit: int | None = None
-    """At most so many records of the readers."""
+    """At most so many records of each reader."""
     policy: Policy = field(default_factory=Pay)
     """What is done about results that the store does not hold."""
     only: Collection[str] | None = None
@@ -72,6 +73,8 @@ class Engine:
     """Task -> the columns of its records, where there are several tasks."""
     suspects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Task ("" where there is one) -> what its last such step says against labels, for suspects.jsonl."""
+    by_label: bool = True
+    """Whether the records of `limit` are some of each label; otherwise the first ones."""
     _elsewhere: RecordFrames | None = None
     """The records of other tasks, while the steps of one are at work."""
     _rejects: BinaryIO = field(init=False, repr=False)
@@ -262,7 +265,7 @@ class Engine:
 
     def _chosen(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """What a reader gives, as far as it is wanted."""
-        for batch in limited(batches, self.limit):
+        for batch in limited(batches, self.limit, by_label=self.by_label):
             if self.only is None:
                 yield batch
             else:

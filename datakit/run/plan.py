@@ -153,12 +153,12 @@ def plan(
     progress: Progress | None = None,
     pilot: int = 0,
 ) -> Plan:
-    """The plan of a recipe's build into `out` (`build/<name>` when not given).
+    """The plan of a recipe's build into `out` (where `build` puts it, when not given).
 
     With `pilot` so many records are really worked on first (and stored): the figures rest on them.
     Raises RecipeErrors, UserError or NothingLeft as the build would.
     """
-    folder = (out or recipe.build_folder).absolute()
+    folder = (out or recipe.look_folder(limit)).absolute()
     shown = progress or Progress(quiet=True)
     store = sound_store(store_folder(recipe.project, recipe.run.store), shown.say)
     work = Path(tempfile.mkdtemp(prefix="datakit-plan-"))

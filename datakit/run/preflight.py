@@ -53,9 +53,8 @@ def preflight(
     errors += _room(recipe, context, build.parent)
     rows = partial(most_rows, recipe, context, store, limit)
     errors += [error for check in checks if (error := check(rows)) is not None]
-    looked_at = LOOKED_AT if limit is None else min(limit, LOOKED_AT)
     asked = list(_asked(recipe, context))
-    if asked and (errors or _asks_now(recipe, context, store, looked_at)):
+    if asked and (errors or _asks_now(recipe, context, store, limit)):
         errors += _endpoints(recipe, asked, patient=not errors, say=say)
     if errors:
         raise RecipeErrors(errors)
@@ -135,13 +134,15 @@ def own_endpoint(step: Step, context: StepContext) -> LlmSettings | None:
     return transform.endpoint(context) if isinstance(transform, Annotator) else None
 
 
-def _asks_now(recipe: Recipe, context: StepContext, store: Store, limit: int) -> bool:
+def _asks_now(recipe: Recipe, context: StepContext, store: Store, limit: int | None) -> bool:
     """Whether one of the first records needs an answer that is not stored, as far as that can be told."""
+    is_look = limit is not None and limit <= LOOKED_AT
     asks = [step.transform.asks_model or own_endpoint(step, context) is not None for step in recipe.steps]
     last = max(at for at, step_asks in enumerate(asks) if step_asks)
     dry = DryRun()
     with tempfile.TemporaryDirectory(prefix="datakit-preflight-") as work:
-        engine = Engine(context, store, Path(work), limit=limit, policy=dry)
+        looked_at = limit if is_look else LOOKED_AT
+        engine = Engine(context, store, Path(work), limit=looked_at, by_label=is_look, policy=dry)
         try:
             engine.run(recipe.steps[: last + 1])
         except DatakitError:

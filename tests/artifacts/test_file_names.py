@@ -34,6 +34,8 @@ NAMERS = {
     "read/_known_files.py": "tells a folder that is a build",
     "read/llamafactory.py": "reads the trainer's index of any data set",
     "run/engine.py": "writes rejects while the steps work",
+    "starting/place.py": "a project's label file is called as a build's copy of it",
+    "starting/sources.py": "tells a folder that is a build, and the trainer's index",
     "training/export.py": "the trainer's command names its file",
     "training/launch.py": "the trainer's command names its file",
     "training/run_claim.py": "a remedy names the files to edit",

@@ -25,7 +25,7 @@ JSON_CALLS = [
     ("transforms", "balance.resample", "--json"),
     ("schema",),
     ("doctor", "--json"),
-    ("init", "new", "--json"),
+    ("init", "--example", "new", "--json"),
 ]
 
 
@@ -50,7 +50,7 @@ def test_json_output_is_one_document_and_nothing_else(
     ("call", "words"),
     [
         (("plam",), "Did you mean `plan`?"),
-        (("plan",), "Missing argument 'RECIPE'"),
+        (("kfold",), "Missing argument 'RECIPE'"),
         (("plan", "recipes/toy.yaml", "--limti", "3"), "--limit"),
         (("plan", "recipes/toy.yaml", "--limit", "0"), "--limit"),
         (("build", "nowhere.yaml"), "cannot read nowhere.yaml"),

@@ -1,4 +1,4 @@
-"""`datakit init`: a project that passes its own plan and build, made without writing over anything."""
+"""`datakit init --example`: a project that passes its own plan and build, never written over anything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from datakit.recipe.yaml_file import load_yaml
-from datakit.starter import STARTS
+from datakit.starting.example import STARTS
 
 Run = Callable[..., Any]
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -24,7 +24,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("start", STARTS)
 def test_every_path_in_the_recipe_is_there(datakit: Run, tmp_path: Path, start: str) -> None:
-    done = datakit("init", "mine", "--from", start, "--json")
+    done = datakit("init", "--example", "mine", "--from", start, "--json")
     made = json.loads(done.out)
     assert (done.code, made["recipe"]) == (0, str(tmp_path / "mine" / "recipes" / "mine.yaml"))
     assert sorted(made["files"]) == sorted(
@@ -50,8 +50,8 @@ def test_every_path_in_the_recipe_is_there(datakit: Run, tmp_path: Path, start: 
 
 
 def test_sample_has_every_label_and_demo_has_every_record(datakit: Run, tmp_path: Path) -> None:
-    sample = json.loads(datakit("init", "small", "--json").out)
-    whole = json.loads(datakit("init", "large", "--demo", "--json").out)
+    sample = json.loads(datakit("init", "--example", "small", "--json").out)
+    whole = json.loads(datakit("init", "--example", "large", "--demo", "--json").out)
     original = (ROOT / "examples" / "ecom" / "train.jsonl").read_text().splitlines()
     assert whole["records"] == len(original)
     labels = {json.loads(line)["label"] for line in original}
@@ -64,14 +64,14 @@ def test_sample_has_every_label_and_demo_has_every_record(datakit: Run, tmp_path
 def test_a_folder_whose_name_yaml_would_take_for_something_else_makes_a_good_recipe(
     datakit: Run, tmp_path: Path, name: str
 ) -> None:
-    assert datakit("init", name).code == 0
+    assert datakit("init", "--example", name).code == 0
     assert load_yaml(tmp_path / name / "recipes" / f"{name}.yaml").data["name"] == name
 
 
 def test_nothing_is_written_over(datakit: Run, tmp_path: Path) -> None:
     (tmp_path / "mine" / "data").mkdir(parents=True)
     (tmp_path / "mine" / "data" / "train.jsonl").write_text("mine")
-    done = datakit("init", "mine")
+    done = datakit("init", "--example", "mine")
     assert done.code == 2
     assert "data/train.jsonl" in done.err
     assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["data", "train.jsonl"]
@@ -80,7 +80,7 @@ def test_nothing_is_written_over(datakit: Run, tmp_path: Path) -> None:
 
 def test_folder_with_other_files_is_taken_and_named_by_itself(datakit: Run, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("kept")
-    done = datakit("init", "--from", "medical")
+    done = datakit("init", "--example", "--from", "medical")
     assert done.code == 0
     assert (tmp_path / "notes.txt").read_text() == "kept"
     assert "cd " not in done.out
@@ -88,37 +88,37 @@ def test_folder_with_other_files_is_taken_and_named_by_itself(datakit: Run, tmp_
 
 
 def test_name_of_a_folder_becomes_a_name_that_a_recipe_may_have(datakit: Run, tmp_path: Path) -> None:
-    assert datakit("init", "我的 项目 v2").code == 0
+    assert datakit("init", "--example", "我的 项目 v2").code == 0
     assert [path.name for path in (tmp_path / "我的 项目 v2" / "recipes").iterdir()] == ["v2.yaml"]
 
 
 def test_file_in_the_place_of_the_folder_is_an_error(datakit: Run, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
-    done = datakit("init", "mine")
+    done = datakit("init", "--example", "mine")
     assert (done.code, "is a file" in done.err) == (2, True)
 
 
 def test_unknown_start_lists_the_known(datakit: Run) -> None:
-    done = datakit("init", "mine", "--from", "chess")
+    done = datakit("init", "--example", "mine", "--from", "chess")
     assert done.code == 2
     assert "'ecom', 'medical'" in done.err
 
 
 @pytest.mark.parametrize("start", STARTS)
 def test_made_project_plans_and_builds_as_it_is(datakit: Run, tmp_path: Path, start: str) -> None:
-    recipe = json.loads(datakit("init", "mine", "--from", start, "--json").out)["recipe"]
+    recipe = json.loads(datakit("init", "--example", "mine", "--from", start, "--json").out)["recipe"]
     small = ("--limit", "4", "--set", "curate.split.min_val=0")
     planned = json.loads(datakit("plan", recipe, "--json", *small).out)
     assert planned["calls"] > 0
     done = datakit("build", recipe, "--no-card", "--quiet", *small)
     assert (done.code, done.out) == (0, ""), done.err
     assert json.loads(datakit("plan", recipe, "--json", *small).out)["unchanged"]
-    assert (tmp_path / "mine" / "build" / "mine" / "mine_train.json").is_file()
+    assert (tmp_path / "mine" / "build" / "mine.limit4" / "mine_train.json").is_file()
 
 
 def test_share_that_validates_in_a_small_project_is_told(datakit: Run, tmp_path: Path) -> None:
-    told = datakit("init", "mine").out
+    told = datakit("init", "--example", "mine").out
     assert (
         "Where a label has two records, one of them goes into validation: here about half of all do" in told
     )
-    assert "about half of all" not in datakit("init", "whole", "--demo").out
+    assert "about half of all" not in datakit("init", "--example", "whole", "--demo").out

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datakit.core.errors import UserError
 from datakit.core.plain_yaml import Key, parse, with_values
 from datakit.core.shipped import shipped_folder
+from datakit.starting.place import check_free, write
+from datakit.starting.readme import GITIGNORE
 
 STARTS = {"ecom": "ecom_v3", "medical": "medical"}
-"""What `datakit init --from` knows: folder of templates and examples -> recipe."""
+"""What `datakit init --example --from` knows: folder of templates and examples -> recipe."""
 PER_LABEL = 2
 """Records of each label that a project starts with: one may validate, one may train."""
 _EXAMPLES = "../examples/"
-SHOWN = 10
 
 README = """# {name}
 
@@ -47,7 +45,6 @@ for another endpoint). What a model answered is kept in `.datakit/` and never pa
 Completion in the editor: `datakit schema -o recipe.schema.json`, then as the recipe's first line
 `# yaml-language-server: $schema=../recipe.schema.json`
 """
-GITIGNORE = "build/\n.datakit/\nrecipe.schema.json\n"
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,8 @@ def start_project(folder: Path, start: str = "ecom", *, whole: bool = False) -> 
     texts[".gitignore"] = GITIGNORE
     for path in sorted((shipped_folder("templates") / start).iterdir()):
         copies[f"templates/{start}/{path.name}"] = path
-    _check_free(folder, [*texts, *copies])
-    _write(folder, texts, copies)
+    check_free(folder, [*texts, *copies], "datakit init --example FOLDER")
+    write(folder, texts, copies)
     files = tuple(folder / path for path in sorted([*texts, *copies]))
     return Started(folder, folder / recipe, files, records)
 
@@ -142,30 +139,3 @@ def _chosen(path: Path, label: str, whole: bool) -> Iterator[dict[str, Any]]:
 def _pictures(row: dict[str, Any]) -> list[str]:
     value = row.get("image") or row.get("images") or []
     return [value] if isinstance(value, str) else list(value)
-
-
-def _check_free(folder: Path, paths: list[str]) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file", remedy="Name a folder: datakit init FOLDER")
-    existing = [path for path in sorted(paths) if os.path.lexists(folder / path)]
-    if existing:
-        shown = "\n    ".join(existing[:SHOWN])
-        more = f"\n    and {len(existing) - SHOWN} more" if len(existing) > SHOWN else ""
-        raise UserError(
-            f"{folder} holds files that would be written over:\n    {shown}{more}",
-            remedy="Nothing was written. Choose another folder: datakit init FOLDER",
-        )
-
-
-def _write(folder: Path, texts: dict[str, str], copies: dict[str, Path]) -> None:
-    try:
-        for path in sorted([*texts, *copies]):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            if path in texts:
-                (folder / path).write_text(texts[path], encoding="utf-8")
-            else:
-                shutil.copyfile(copies[path], folder / path)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {error.filename}: {error.strerror}", remedy="Choose a folder that can be written."
-        ) from None

@@ -1,0 +1,225 @@
+"""What data holds: records, pictures, labels, texts and boxes, all gone through by the reader itself."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from datakit.core.boxes import BOXES
+from datakit.core.errors import UserError
+from datakit.core.language import Language, language_of
+from datakit.core.outcome import Batch
+from datakit.core.record import BASE
+from datakit.core.step_context import StepContext
+from datakit.read._column_names import names_picture
+from datakit.read._row_reader import TableReader
+from datakit.starting.columns import Column, is_plain
+from datakit.starting.pictures import Looked, Spread, are_missing, base_of, looked_at
+from datakit.starting.sources import Source
+
+_TEXTS = 60_000
+"""Characters that a language is told by."""
+
+
+@dataclass
+class Found:
+    """What a source holds."""
+
+    source: Source
+    records: int = 0
+    rejects: Counter[str] = field(default_factory=Counter)
+    """Reason -> rows that are no records."""
+    example: str = ""
+    """The first of them, in words."""
+    pictures: Counter[int] = field(default_factory=Counter)
+    """Pictures of a record -> records."""
+    paths: Spread = field(default_factory=Spread)
+    missing: Spread = field(default_factory=Spread)
+    """Paths of pictures that were not there when the reader looked for them."""
+    folders: set[str] = field(default_factory=set)
+    """Folders that hold the pictures."""
+    labels: Counter[str] = field(default_factory=Counter)
+    texts: int = 0
+    chats: int = 0
+    boxes: int = 0
+    box_texts: int = 0
+    columns: dict[str, Column] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """What the reader has to say."""
+    looked: Looked = field(default_factory=Looked)
+    doubts: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    """Some of the texts, for their language."""
+
+    @property
+    def images(self) -> int:
+        """Pictures of all records, those that several share once each."""
+        return sum(number * records for number, records in self.pictures.items())
+
+    @property
+    def reject_share(self) -> float:
+        """Rows that are no records, and records whose picture cannot be used, as far as was looked."""
+        total = self.records + self.rejects.total()
+        rejected = self.rejects.total() / total if total else 0.0
+        return rejected + (1 - rejected) * self.looked.share
+
+    def language(self) -> Language | None:
+        """That of the labels and texts; None where there are none with letters."""
+        said = (" ".join(words).replace("{", " ").replace("}", " ") for words in (self.labels, self.said))
+        return next(filter(None, (language_of([text]) for text in said)), None)
+
+    def add(self, batch: Batch) -> None:
+        """Takes the next records of the source."""
+        frame = batch.frame
+        self.records += frame.height
+        for reject in batch.rejects:
+            self.example = self.example or f"{reject.id}: {reject.detail or reject.reason}"
+            self.rejects[reject.reason] += 1
+            if reject.reason == "image_missing":  # readers of boxes look at the pictures' sizes
+                self.missing.add([reject.detail.partition(": ")[0]])
+        self._add_notes(batch.notes)
+        if not frame.height:
+            return
+        self.pictures.update(frame["images"].list.len().to_list())
+        paths = frame["images"].explode().drop_nulls().to_list()
+        self.paths.add(paths)
+        self.folders.update(map(os.path.dirname, paths))
+        self.labels.update(frame["label"].drop_nulls().to_list())
+        self.texts += frame["text"].drop_nulls().len()
+        if "messages" in frame.columns:
+            self.chats += frame.filter(pl.col("messages").list.len() > 0).height
+        if BOXES in frame.columns:
+            boxes = frame[BOXES].explode().drop_nulls().struct.unnest()
+            self.boxes += boxes.height
+            self.box_texts += boxes["text"].drop_nulls().len()
+        for name, kind in frame.schema.items():
+            if (name not in BASE or name == "text") and is_plain(kind) and not _is_copy(frame, name):
+                self.columns.setdefault(name, Column()).add(frame[name])
+        self._say(frame)
+
+    def _add_notes(self, notes: Mapping[str, Any]) -> None:
+        self.notes += [notes["columns"]] if "columns" in notes else []
+        self.notes += notes.get("warnings", ())
+
+    def _say(self, frame: pl.DataFrame) -> None:
+        """Keeps some of the texts."""
+        if sum(map(len, self.said)) > _TEXTS:
+            return
+        head = frame.head(200)
+        self.said += head["text"].drop_nulls().to_list()
+        if "messages" in head.columns:
+            self.said += [turn["content"] or "" for turn in head["messages"].explode().drop_nulls()]
+        if BOXES in head.columns:
+            boxes = head[BOXES].explode().drop_nulls()
+            self.said += [word for box in boxes for word in (box["label"], box["text"]) if word]
+        self.said += [text for name in self.columns if name in head.columns for text in _texts(head[name])]
+
+
+def _is_copy(frame: pl.DataFrame, name: str) -> bool:
+    """Whether a column has the pictures' paths, or the labels again, by the name of the source."""
+    head = frame[name].drop_nulls().head(50).to_list()
+    pictures = sum(map(names_picture, head))
+    return 2 * pictures > len(head) or (bool(head) and frame[name].equals(frame["label"]))
+
+
+def _texts(series: pl.Series) -> list[str]:
+    return series.drop_nulls().to_list() if series.dtype == pl.String else []
+
+
+def found_in(source: Source, context: StepContext) -> Found:
+    """What a source holds, its pictures found. Raises UserError for one that cannot be read, or is empty."""
+    found = _read(source, context)
+    if found.rejects["image_outside"] * 2 > found.records + found.rejects.total():
+        found = _outside(found, context)
+    missing = found.missing.paths if found.rejects["image_missing"] > found.records else found.paths.paths
+    if are_missing(missing) and "image_root" not in found.source.parameters:
+        found = _elsewhere(found, missing, context)
+    if not found.records and not found.rejects["image_missing"]:
+        raise _no_record(found)
+    if not found.records or are_missing(found.paths.paths):
+        raise _no_picture(found)
+    found.looked = looked_at(found.paths.paths)
+    found.doubts = [*source.doubts, *found.doubts]
+    return found
+
+
+def _read(source: Source, context: StepContext) -> Found:
+    found = Found(source)
+    try:
+        reader = source.reader()
+        if missing := [name for name, _ in reader.packages(context) if not _is_there(name)]:
+            raise UserError(
+                f"{source.words} is read with the package {missing[0]}, which is not installed",
+                remedy='Install it: pip install "datakit[hub]"',
+            )
+        for batch in reader.read(context):
+            found.add(batch)
+    except UserError as error:
+        remedy = "\n  ".join(filter(None, (error.remedy, *source.doubts)))
+        raise UserError(error.message, remedy=remedy, where=error.where) from None
+    return found
+
+
+def _is_there(package: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(package) is not None
+
+
+def _outside(found: Found, context: StepContext) -> Found:
+    """The same where paths are absolute, or lead out of the data's folder by `..`."""
+    source = found.source
+    if not isinstance(source.reader(), TableReader) or "image_root" in source.parameters:
+        return found
+    wide = _read(source.having(image_root="/", image_base=str(source.folder)), context)
+    if not wide.folders or are_missing(wide.paths.paths):
+        return found
+    root = os.path.commonpath([*wide.folders])
+    again = _read(source.having(image_root=root, image_base=str(source.folder)), context)
+    again.doubts.append(f"pictures lie in {root} (`image_root`)")
+    return again
+
+
+def _elsewhere(found: Found, paths: list[str], context: StepContext) -> Found:
+    """The same with paths that start from another folder than that of the data, where one is found."""
+    source = found.source
+    if not isinstance(source.reader(), TableReader):
+        return found
+    base = base_of(paths, source.folder)
+    if base is None:
+        return found
+    again = _read(replace(source).having(image_root=str(base)), context)
+    again.doubts.append(f"picture paths start from {base}, for there they are (--image-root for another)")
+    return again
+
+
+def _no_record(found: Found) -> UserError:
+    counts = ", ".join(f"{reason} {count:,}" for reason, count in found.rejects.most_common(4))
+    return UserError(
+        f"no record can be read from {found.source.words}: {counts or 'it is empty'}",
+        remedy=f"For example {found.example}" if found.example else "Is it the right file?",
+    )
+
+
+def _no_picture(found: Found) -> UserError:
+    paths = found.paths.paths or found.missing.paths
+    missing = [path for path in paths if not os.path.exists(path)]
+    base = found.source.parameters.get("image_root")
+    tried = "" if base else "; the working folder and the folders in, above and beside it were tried too"
+    return UserError(
+        f"of {len(paths):,} pictures that were looked for {len(missing):,} are not there: {missing[0]}",
+        remedy=f"Paths start from {base or found.source.folder}{tried}. Say where: --image-root FOLDER",
+    )
+
+
+def data_folders(found: Found) -> list[Path]:
+    """The folders that are data, and that nothing is ever written into."""
+    path = found.source.path
+    whole = [path] if path is not None and path.is_dir() else []
+    return [*whole, *(Path(folder) for folder in sorted(found.folders))]

@@ -1,0 +1,103 @@
+"""Whether the pictures that data names are there, where their paths start from, and which cannot be read."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datakit.core.image import ImageProblem, read_header
+
+_OPENED = 400
+"""Pictures whose headers are read: about a second."""
+_FOLDERS = 200
+"""Folders beside the data that are tried."""
+_ENOUGH = 0.5
+
+
+class Spread:
+    """Some thousands of paths, spread over all that were given, in their order."""
+
+    def __init__(self, most: int = 4000) -> None:
+        self.paths: list[str] = []
+        self._most, self._stride, self._seen = most, 1, 0
+
+    def add(self, paths: Sequence[str]) -> None:
+        """Takes the next paths; those that two records share count twice."""
+        for path in paths:
+            if self._seen % self._stride == 0:
+                self.paths.append(path)
+            self._seen += 1
+            if len(self.paths) >= self._most:
+                self.paths, self._stride = self.paths[::2], self._stride * 2
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What looking at pictures found."""
+
+    opened: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    """Reason of rejection -> pictures of those that were opened."""
+    example: str = ""
+
+    @property
+    def share(self) -> float:
+        """Of the pictures that were opened, those that cannot be used."""
+        return self.faults.total() / self.opened if self.opened else 0.0
+
+
+def looked_at(paths: Sequence[str]) -> Looked:
+    """What the headers of some of the pictures say."""
+    some = paths[:: max(1, len(paths) // _OPENED)]
+    faults, example = Counter[str](), ""
+    for path in some:
+        try:
+            read_header(path)
+        except ImageProblem as problem:
+            faults[problem.reason] += 1
+            example = example or f"{path}: {problem.detail}"
+    return Looked(len(some), faults, example)
+
+
+def are_missing(paths: Sequence[str]) -> bool:
+    """Whether most of the pictures are not where their paths lead."""
+    return bool(paths) and sum(map(os.path.exists, paths)) < _ENOUGH * len(paths)
+
+
+def base_of(paths: Sequence[str], folder: Path) -> Path | None:
+    """The folder near `folder` from which most of the paths lead to pictures, where they do not from it.
+
+    The working folder, the two folders above the data, and the folders in and beside it are tried.
+    """
+    names = [os.path.relpath(path, folder) for path in paths]
+    some = names[:: max(1, len(names) // _FOLDERS)]
+    best, most = None, 0
+    for base in dict.fromkeys(_bases(folder)):
+        count = sum(os.path.exists(os.path.join(base, name)) for name in some)
+        if count > most:
+            best, most = base, count
+    return best if most >= _ENOUGH * len(some) else None
+
+
+def _bases(folder: Path) -> Iterator[Path]:
+    above = [folder.parent, folder.parent.parent]
+    yield from (Path.cwd(), *above)
+    for place in (folder, *above[:1]):
+        yield from _inner(place, 2)
+
+
+def _inner(folder: Path, depth: int) -> list[Path]:
+    """Folders below a folder, some levels deep."""
+    folders: list[Path] = []
+    try:
+        entries = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir())
+    except OSError:
+        return []
+    for path in entries[:_FOLDERS]:
+        folders.append(Path(path))
+        if depth > 1:
+            folders += _inner(Path(path), depth - 1)
+    return folders[:_FOLDERS]
