@@ -13,7 +13,7 @@ from datakit.personal.texts import Text
 
 _LEAST = 2
 """Fewer signs hold nothing."""
-_NUMBERS = ((id_numbers, 15), (bank_cards, 15), (couriers, 8), (phones, 4), (plates, 2), (emails, 0))
+_NUMBERS = ((id_numbers, 15), (bank_cards, 15), (couriers, 8), (phones, 4), (plates, 1), (emails, 0))
 """In their order, with the signs of the shortest number that each takes: a number with letters or brackets
 within has shorter parts."""
 

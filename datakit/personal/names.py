@@ -50,7 +50,7 @@ _MASKED_PHONE = re.compile(r"(?:\(?\+?86\)?[ -]?)?1[3-9][0-9]\*{4}[0-9]{4}")
 _BESIDE_PHONE = re.compile(rf"(?:^|(?<=[ \n,:|])){_SURNAME}{_NO_GIVEN}(?P<given>[{_HAN}]{{1,2}})[ ,|]{{1,3}}")
 _WORD = "[A-Z][a-z]{1,15}"
 _ENGLISH = re.compile(
-    r"(?=[MDPRrCcFfNSsA])(?:(?<![A-Za-z])(?:(?:Mr|Mrs|Ms|Dr|Prof)\.?|Miss|MR\.?|MRS\.?)[ ]"
+    r"(?=[MDdPpRrCcFfNSsA])(?:(?<![A-Za-z])(?:(?:Mr|Mrs|Ms|Dr|Prof)\.?|Miss|MR\.?|MRS\.?)[ ]"
     rf"(?P<titled>{_WORD}(?:[ ]{_WORD}){{0,2}})"
     r"|(?:[Rr]ecipient|[Rr]eceiver|[Cc]onsignee|[Cc]ontact(?: [Nn]ame| [Pp]erson)?|[Ff]ull [Nn]ame"
     r"|(?<![A-Za-z] )Name|[Cc]ustomer(?: [Nn]ame)?|[Ss]hip(?:ped)? [Tt]o|[Dd]eliver(?:ed)? [Tt]o|Attn"
@@ -72,15 +72,22 @@ def _announced(text: Text) -> Iterator[Span]:
         name = match["name"]
         if match["surname"] is None:
             yield Span("name", match.start("name"), match.end("name"), f"{name[0]}**")
-        elif not _is_word(match["surname"], match["given"]):
+            continue
+        is_sure = ":" in match[0]
+        if not is_sure and text.plain.startswith(":", match.end()):
+            continue  # 姓名, and on the next line 车牌号：
+        if not _is_word(match["surname"], match["given"], is_sure=is_sure):
             yield _chinese(match)
 
 
 def _titled(text: Text) -> Iterator[Span]:
-    for match in _TITLED.finditer(text.plain):
+    at = 0
+    while (match := _TITLED.search(text.plain, at)) is not None:
         surname, given = match["surname"], match["given"]
         if not _LEADS.search(text.plain, max(0, match.start() - 4), match.start()):
+            at = match.start() + 1  # 谢 of 感谢周女士 is no surname, 周 is
             continue
+        at = match.end()
         if given is None:
             if surname not in RARE or match["title"] in ("先生", "女士", "小姐"):
                 yield Span("name", match.start("surname"), match.end("surname"), "*")
@@ -106,10 +113,11 @@ def _english(text: Text) -> Iterator[Span]:
         yield Span("name", match.start(group), match.end(group), " ".join(f"{word[0]}***" for word in words))
 
 
-def _is_word(surname: str, given: str) -> bool:
-    """Whether a surname and what follows are a word, or begin with one."""
+def _is_word(surname: str, given: str, *, is_sure: bool = False) -> bool:
+    """Whether a surname and what follows are a word, or begin with one: 方便面 does. 马云飞
+    does too, and counts where it is sure that a name comes."""
     name = surname + given.replace(" ", "")
-    return name[:2] in NOT_NAMES or name in NOT_NAMES
+    return name in NOT_NAMES or (not is_sure and name[:2] in NOT_NAMES)
 
 
 def _chinese(match: re.Match[str]) -> Span:

@@ -38,7 +38,12 @@ _ABROAD = re.compile(
     r"|(?<![0-9A-Za-z*])\([2-9][0-9]{2}\) ?[0-9]{3}[ -][0-9]{4}(?![0-9*-])"
     r"|(?<![0-9A-Za-z*-])(?!400|800)[2-9][0-9]{2}-[2-9][0-9]{2}-[0-9]{4}(?![0-9*-])"
 )
-_DATE = re.compile(r"(?:19|20)[0-9]{2}[ -](?:0?[1-9]|1[0-2])[ -]|[ -](?:19|20)[0-9]{2}$")
+_DATE = re.compile(
+    r"(?:19|20)[0-9]{2}[ -](?:0?[1-9]|1[0-2])[ -]"
+    r"|(?<![0-9])[0-9]{1,2}[ -][0-9]{1,2}[ -](?:19|20)[0-9]{2}(?![0-9])"
+)
+_LETTERS = re.compile(r"[A-Z][A-Z] ?[0-9]|1Z")
+_LEAST_MOBILE = 11
 _CARRIER = re.compile(
     r"(?<![A-Za-z0-9])(?:(?P<letters>SF|YT|JT|JD[A-Z]{0,3}|DP[KL]?|STO?|ZTO?|YD|HT|DB|LP|CN|DN[A-Z]?|KY|YZ) ?"
     r"(?P<number>[0-9](?: ?[0-9]){9,14})(?:-[0-9]{1,2}-[0-9]{1,2}-?)?"
@@ -106,7 +111,7 @@ def phones(text: Text) -> Iterator[Span]:
     """Telephone numbers: mobile, landline with its area, any that words name, and those of other countries.
     Service numbers (400, 800, 95…) are no person's."""
     view = text.digits
-    for match in _MOBILE.finditer(view):
+    for match in _MOBILE.finditer(view) if text.longest >= _LEAST_MOBILE else ():
         number = _compact(match["number"])
         start = match.start()
         if text.is_amount(start):
@@ -117,7 +122,7 @@ def phones(text: Text) -> Iterator[Span]:
             continue
         if named or (_is_grouped(match["number"]) and not _goes_on(view, match)):
             yield _span("phone", match, f"{number[:3]}****{number[-4:]}")
-    for match in _GLUED.finditer(view):
+    for match in _GLUED.finditer(view) if "86" in view else ():
         if text.label(match.start()) == PHONE:
             yield _span("phone", match, f"{match['number'][:3]}****{match['number'][-4:]}")
     for match in _ABROAD.finditer(view):
@@ -163,11 +168,11 @@ def _goes_on(view: str, match: re.Match[str]) -> bool:
 def couriers(text: Text) -> Iterator[Span]:
     """Numbers of parcels: with a carrier's letters, or ten digits and more behind words that name them."""
     view = text.digits
-    for match in _CARRIER.finditer(view):
+    for match in _CARRIER.finditer(view) if _LETTERS.search(view) else ():
         digits = re.sub(r"[^0-9]", "", match["number"] or match["posted"] or match[0])
         if match[0].count(" ") <= _MOST_SPACES and text.label(match.start()) != ORDER:
             yield _span("courier", match, f"{match['letters'] or match['post'] or '1Z'}{STARS}{digits[-4:]}")
-    for match in _PARCEL.finditer(view):
+    for match in _PARCEL.finditer(view) if text.longest >= _LEAST_PARCEL else ():
         digits = re.sub(r"[^0-9]", "", match[0])
         if len(digits) < _LEAST_PARCEL or _DATE.match(match[0]) or text.label(match.start()) != COURIER:
             continue
