@@ -5,6 +5,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from datakit.core.errors import RecipeErrors, UserError
 from datakit.core.outcome import Batch
@@ -187,3 +189,31 @@ def test_blur_needs_lines_with_boxes() -> None:
 def test_text_of_a_prompt_that_nobody_looks_at_is_noted() -> None:
     records = frame({"text": PERSON})
     assert PersonalData(fields=["reason"]).start(CONTEXT, records.lazy()).notes[LEFT_UNSEEN] == ["text"]  # type: ignore[union-attr]
+
+
+_PIECES = st.sampled_from(
+    [
+        *"收件人姓名：张伟王李四先生女士小明,。 \n*138OlI-:@.京A粤浙江省杭州市西湖区文三路号栋单元室电话订单",
+        *(
+            "13800138000",
+            "张伟",
+            "收件人：",
+            "6222021234567890128",
+            "138号3单元502室",
+            "浙江省杭州市西湖区",
+            "a@qq.com",
+        ),
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(_PIECES, max_size=30).map("".join), st.lists(_PIECES, max_size=12).map("".join))
+def test_any_texts_are_masked_once_and_for_all(text: str, reason: str) -> None:
+    records = frame({"text": text, "reason": reason, "ocr": [line(text, 0), line(reason, 1)]})
+    once, _ = guarded(records, blur=True)
+    again, notes = guarded(once.frame.drop("personal_data", "blur"), blur=True)
+    assert once.frame.height == again.frame.height == 1
+    assert again.frame.drop("blur").equals(once.frame.drop("blur").with_columns(again.frame["personal_data"]))
+    assert notes["found"] == {}
+    assert len(once.frame["ocr"][0]) == 2

@@ -41,7 +41,8 @@ def built(folder: Path, parameters: str) -> BuildFolder:
     (folder / "templates" / "ask.j2").write_text("{{ text }}\n{{ answer_format }}", "utf-8")
     recipe = folder / "recipes" / "masked.yaml"
     recipe.write_text(RECIPE.format(parameters=parameters), "utf-8")
-    return BuildFolder(datakit.build(str(recipe)).path)
+    datakit.build(str(recipe))
+    return BuildFolder.open(folder / "build" / "masked")
 
 
 def served(build: BuildFolder, row: dict[str, Any]) -> str:
@@ -61,15 +62,15 @@ def test_served_prompt_is_masked_as_the_trained_one(tmp_path: Path) -> None:
     build = built(tmp_path, "fields: [text, answer]")
     rows = {row["id"]: row["messages"] for split in ("train", "val") for row in build.rows(split)}
     assert "张伟" not in json.dumps(rows["n1"], ensure_ascii=False)
-    assert "张*要第1件" in rows["n1"][1]["content"]
+    assert "张*要第1件" in rows["n1"][-1]["content"]
     prompt = served(build, {"id": "n1", "images": [], "text": f"{PERSON} 第1条"})
-    assert prompt == rows["n1"][0]["content"]
+    assert prompt == rows["n1"][-2]["content"]
 
 
 def test_another_version_of_the_guard_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = built(tmp_path, "fields: [text]")
     monkeypatch.setattr(PersonalData, "version", 99)
-    with pytest.raises(UserError, match="guard.personal_data would not change texts as it did"):
+    with pytest.raises(UserError, match=r"guard\.personal_data would not change texts as it did"):
         BuildPrompts.load(build)
 
 
