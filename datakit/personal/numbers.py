@@ -9,8 +9,8 @@ from datetime import date
 from datakit.personal.spans import STARS, Span
 from datakit.personal.texts import CARD, COURIER, ID, ORDER, PHONE, Text
 
-_ID = re.compile(r"(?<![0-9A-Za-z*])[1-8][0-9](?:[ -]?[0-9]){15}[ -]?[0-9Xx](?![0-9A-Za-z*])")
-_ID_OLD = re.compile(r"(?<![0-9A-Za-z.*])[1-8][0-9]{14}(?![0-9A-Za-z*])")
+_ID = re.compile(r"[1-8](?<![0-9A-Za-z*][1-8])[0-9](?:[ -]?[0-9]){15}[ -]?[0-9Xx](?![0-9A-Za-z*])")
+_ID_OLD = re.compile(r"[1-8](?<![0-9A-Za-z.*][1-8])[0-9]{14}(?![0-9A-Za-z*])")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10X98765432"
 _PROVINCES = frozenset(
@@ -18,21 +18,19 @@ _PROVINCES = frozenset(
     for tens, ones in enumerate(("12345", "123", "1234567", "123456", "01234", "12345"), 1)
     for one in ones
 ) | {"71", "81", "82", "83"}
-_CARD = re.compile(r"(?<![0-9A-Za-z.*])[2-69](?:[ -]?[0-9]){14,18}(?![0-9A-Za-z*])")
+_CARD = re.compile(r"[2-69](?<![0-9A-Za-z.*][2-69])(?:[ -]?[0-9]){14,18}(?![0-9A-Za-z*])")
 _BINS = re.compile(r"62|4|5[1-5]|2[2-7]|35|3[47]|6011|65|9558|60|90")
 """How numbers of bank cards begin: China UnionPay, Visa, Mastercard, JCB, American Express, Discover, and
 ICBC's older ones."""
-_MOBILE = re.compile(
-    r"(?<![0-9*+])(?P<code>\(?(?:\+ ?|00)86\)?[ -]?|86[ -])?"
-    r"(?P<number>1[ -]?[3-9](?:[ -]{1,2}[0-9]|[0-9]){9})"
-    r"(?![0-9*])"
-)
-_GLUED = re.compile(r"(?<![0-9*])86(?P<number>1[3-9][0-9]{9})(?![0-9*])")
+_MOBILE = re.compile(r"1(?<![*+]1)(?<!\+ 1)[ -]?[3-9](?:[ -]{1,2}[0-9]|[0-9]){9}(?![0-9*])")
+_CODE = re.compile(r"(?<![0-9*])(?P<sure>\(?(?:\+ ?|00)86\)?[ -]?|86[ -])$|(?<![0-9*])86$")
+"""What stands before a mobile number, which has no other digit there."""
+_CODE_SIGNS = 8
 _LANDLINE = re.compile(
-    r"(?<![0-9*+.])(?P<area>\(?0(?:10|2[0-9]|[3-9][0-9]{2})[ ]?\)?)(?P<gap>[ -]{0,3})"
+    r"(?P<area>[(0](?<![0-9*+.][(0])(?:(?<=\()0)?(?:10|2[0-9]|[3-9][0-9]{2})[ ]?\)?)(?P<gap>[ -]{0,3})"
     r"(?P<number>[2-8][0-9]{0,6}[ -]?[0-9]{1,7})(?![0-9*])"
 )
-_LOCAL = re.compile(r"(?<![0-9*+.-])(?<![0-9][ )])[2-8][0-9]{2,3}[ -]?[0-9]{4}(?![0-9*-])")
+_LOCAL = re.compile(r"[2-8](?<![0-9*+.-][2-8])(?<![0-9][ )][2-8])[0-9]{2,3}[ -]?[0-9]{4}(?![0-9*-])")
 _ABROAD = re.compile(
     r"(?<![0-9A-Za-z*+])\+ ?(?!86)[1-9][0-9]{0,2}(?:[ .-]{0,2}\(?[0-9]{1,5}\)?){1,5}(?![0-9*])"
     r"|(?<![0-9A-Za-z*])\([2-9][0-9]{2}\) ?[0-9]{3}[ -][0-9]{4}(?![0-9*-])"
@@ -112,19 +110,21 @@ def phones(text: Text) -> Iterator[Span]:
     Service numbers (400, 800, 95…) are no person's."""
     view = text.digits
     for match in _MOBILE.finditer(view) if text.longest >= _LEAST_MOBILE else ():
-        number = _compact(match["number"])
-        start = match.start()
-        if text.is_amount(start):
+        code = _CODE.search(view, max(0, match.start() - _CODE_SIGNS), match.start())
+        start = code.start() if code is not None else match.start()
+        if text.is_amount(start) or (code is None and view[start - 1 : start].isdigit()):
             continue
         label = text.label(start)
-        named = label == PHONE or bool(match["code"])
-        if (label == ORDER and not match["code"]) or label in (CARD, ID):
+        is_sure = code is not None and code["sure"] is not None
+        if (
+            (label == ORDER and not is_sure)
+            or label in (CARD, ID)
+            or (code and not is_sure and label != PHONE)
+        ):
             continue
-        if named or (_is_grouped(match["number"]) and not _goes_on(view, match)):
-            yield _span("phone", match, f"{number[:3]}****{number[-4:]}")
-    for match in _GLUED.finditer(view) if "86" in view else ():
-        if text.label(match.start()) == PHONE:
-            yield _span("phone", match, f"{match['number'][:3]}****{match['number'][-4:]}")
+        if is_sure or label == PHONE or (_is_grouped(match[0]) and not _goes_on(view, match)):
+            number = _compact(match[0])
+            yield Span("phone", start, match.end(), f"{number[:3]}****{number[-4:]}")
     for match in _ABROAD.finditer(view):
         digits = _compact(match[0])
         if 8 <= len(digits.lstrip("+")) <= 15 and text.label(match.start()) not in (ORDER, COURIER, CARD):
@@ -159,7 +159,7 @@ def _is_grouped(number: str) -> bool:
 
 def _goes_on(view: str, match: re.Match[str]) -> bool:
     """Whether digits before or behind belong to the same number: a card set in fours."""
-    if not re.search(r"[ -]", match["number"]):
+    if not re.search(r"[ -]", match[0]):
         return False
     before, behind = view[max(0, match.start() - 6) : match.start()], view[match.end() : match.end() + 6]
     return bool(re.search(r"[0-9]{4}[ -]$", before) or re.match(r"[ -][0-9]{3,4}(?![0-9])", behind))
@@ -172,7 +172,7 @@ def couriers(text: Text) -> Iterator[Span]:
         digits = re.sub(r"[^0-9]", "", match["number"] or match["posted"] or match[0])
         if match[0].count(" ") <= _MOST_SPACES and text.label(match.start()) != ORDER:
             yield _span("courier", match, f"{match['letters'] or match['post'] or '1Z'}{STARS}{digits[-4:]}")
-    for match in _PARCEL.finditer(view) if text.longest >= _LEAST_PARCEL else ():
+    for match in _PARCEL.finditer(view) if text.longest >= _LEAST_PARCEL and text.names_parcels else ():
         digits = re.sub(r"[^0-9]", "", match[0])
         if len(digits) < _LEAST_PARCEL or _DATE.match(match[0]) or text.label(match.start()) != COURIER:
             continue
@@ -182,7 +182,11 @@ def couriers(text: Text) -> Iterator[Span]:
 
 
 def _compact(number: str) -> str:
-    return re.sub(r"[^0-9Xx+]", "", number)
+    return number.translate(_SET)
+
+
+_SET = str.maketrans("", "", " -()")
+"""What numbers are set with."""
 
 
 def _span(kind: str, match: re.Match[str], mask: str) -> Span:

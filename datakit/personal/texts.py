@@ -23,11 +23,15 @@ _NUMBER = re.compile(r"[0-9][0-9 -]*")
 
 ORDER, PHONE, CARD, ID, COURIER = "order", "phone", "card", "id", "courier"
 """What words before a number can say that it is."""
+_PARCELS = (
+    "快递|运单|物流|面单|顺丰|圆通|中通|申通|韵达|极兔|百世|德邦|邮政|京东物流|丹鸟|菜鸟|EMS"
+    "|[Tt]racking|TRACKING|[Ww]aybill|[Cc]ourier"
+)
+_PARCEL_WORDS = re.compile(_PARCELS)
 _LABELS = re.compile(
     r"(?=[快运物面顺圆中申韵极百德邮京丹菜ETtWwCc身证公Ii银信储借卡收BbPpM电手联座固传热致拨Fo订单交流商支发凭批货款条编型SsVv版序备许执税券兑取验时日O"
     r"EQR群房直会积库销浏人])(?:"
-    r"(?P<courier>快递|运单|物流|面单|顺丰|圆通|中通|申通|韵达|极兔|百世|德邦|邮政|京东物流|丹鸟|菜鸟|EMS"
-    r"|[Tt]racking|TRACKING|[Ww]aybill|[Cc]ourier)"
+    rf"(?P<courier>{_PARCELS})"
     r"|(?P<id>身份证|证件号|公民身份|ID ?[Cc]ard|[Ii]dentity)"
     r"|(?P<card>银行卡|信用卡|储蓄卡|借记卡|卡号|银行账[号户]|收款账[号户]|[Cc]ard [Nn]o|[Cc]ard [Nn]umber"
     r"|[Bb]ank [Cc]ard)"
@@ -67,6 +71,11 @@ class Text:
     def longest(self) -> int:
         """Signs of the longest number, its spaces and hyphens included."""
         return max(map(len, _NUMBER.findall(self.digits)), default=0)
+
+    @cached_property
+    def names_parcels(self) -> bool:
+        """Whether any word says that a number is that of a parcel."""
+        return _PARCEL_WORDS.search(self.plain) is not None
 
     def label(self, start: int) -> str:
         """What the words before a place say that stands there: ORDER, PHONE …; "" where none does.
