@@ -14,14 +14,14 @@ _PROVINCES = (
     "甘肃|青海|台湾|内蒙古|广西|西藏|宁夏|新疆|香港|澳门"
 )
 _UNIT = re.compile(
-    r"(?:(?<![0-9A-Za-z.])[0-9]{1,5}(?:[-之][0-9]{1,5})*|(?<![A-Za-z])[A-Za-z]-?[0-9]{0,4}"
+    r"(?:(?<![0-9A-Za-z.])[0-9]{1,5}(?:[-之][0-9]{1,5}){0,4}|(?<![A-Za-z])[A-Za-z]-?[0-9]{0,4}"
     r"|[一二三四五六七八九十]{1,3})[ \n]?"
     r"(?:号楼(?!梯)|号院|号(?![线店码仓馆链色机球电粉笔])|栋|幢|座(?![位椅垫机右])|单[ \n]?元|室(?![内外友])"
     r"|层(?![高次级])|楼(?![主盘市梯上下])|户(?![型外口])|房(?![间产价屋型])|弄|组(?![合成件装])"
     r"|队(?![友伍])|#)"
 )
 _TAIL = re.compile(
-    rf"[ \n]?[0-9]{{1,5}}(?:-[0-9]{{1,5}})*(?![0-9.*:])(?:[ ]?(?:室|房|户|号)(?![{_HAN}0-9])|(?![0-9{_HAN}]))"
+    rf"[ \n]?[0-9]{{1,5}}(?:-[0-9]{{1,5}}){{0,4}}(?![0-9.*:])(?:[ ]?(?:室|房|户|号)(?![{_HAN}0-9])|(?![0-9{_HAN}]))"
 )
 _ROOMS = re.compile(r"(?<![0-9.:])[0-9]{1,3}(?:[-#][0-9]{1,5}){1,3}(?![0-9.:-])")
 _GAP = re.compile(rf"[ \n,，·]{{0,2}}[{_HAN}A-Za-z0-9]{{0,14}}[ \n(（)）,，·-]{{0,2}}")
@@ -48,7 +48,7 @@ _LABEL = re.compile(
 _LINE = re.compile(rf"[{_HAN}A-Za-z0-9 ·-]{{6,60}}")
 _CUTS = re.compile(r"送达|送至|送往|寄到|寄往|位于|地址|住在|来自|前往|已到|到达|抵达|我家|家住|在|至|住|是")
 _STREET = re.compile(r"[A-Z][A-Za-z']+ [A-Z]")
-_BACK, _LINES = 60, 2
+_BACK, _LINES, _MOST_UNITS = 60, 2, 8
 _ENGLISH = re.compile(
     r"(?<![0-9A-Za-z])(?:(?:Room|Rm|Unit|Apt|Flat|Suite|No)\.? ?[0-9A-Z-]{1,6}, ?)*"
     r"(?:No\. ?)?[0-9]{1,5}[A-Z]?,? "
@@ -84,7 +84,7 @@ def _chinese(text: Text) -> Iterator[Span]:
 def _chain(view: str, first: re.Match[str]) -> tuple[int, int]:
     """Where the numbers of houses, stairs and rooms end that follow each other, and how many there are."""
     end, units = first.end(), 1
-    while (gap := _GAP.match(view, end)) is not None:
+    while units < _MOST_UNITS and (gap := _GAP.match(view, end)) is not None:
         following = _UNIT.search(view, end, min(len(view), gap.end() + 9))
         if following is None or _BOUNDARY.search(view, end, following.start()):
             break
