@@ -196,8 +196,8 @@ class PersonalData(Guard):
         fields, schema = self._fields(context), frame.collect_schema()
         asked = set(chat_columns(context).names) - {"label"}
         there = {name for name in asked & set(schema) if schema[name] in (pl.String, MESSAGES)}
-        if CHATS in there and any(isinstance(step, Renderer) for step in context.steps):
-            there.discard(CHATS) if not _keeps_chats(context) else None
+        if chat_columns(context).messages == "never":
+            there.discard(CHATS)
         later = context.steps[len(self._before(context)) + 1 :]
         written = {
             name
@@ -207,10 +207,6 @@ class PersonalData(Guard):
             if name in _rendered(context)
         }
         return sorted((there | written) - set(fields))
-
-
-def _keeps_chats(context: StepContext) -> bool:
-    return chat_columns(context).messages != "never"
 
 
 def _rendered(context: StepContext) -> set[str]:

@@ -118,7 +118,7 @@ def test_report_leaves_the_texts_and_names_the_kinds() -> None:
 @pytest.mark.fault(
     "a text holds a telephone number, and `guard.personal_data` rejects",
     "the record is a reject whose reason shows 138****8000, and nothing of the number is printed",
-    kind="data",
+    kind="secrets",
 )
 def test_reject_drops_the_record_and_says_no_number() -> None:
     batch, _ = guarded(frame({"text": "电话13800138000"}, {"text": None}), mode="reject")
