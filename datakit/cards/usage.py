@@ -171,6 +171,7 @@ def reproduce_section(build: BuildFolder) -> Section:
             _settings(build, step),
         ]
         for step in manifest.steps
+        if not step.get("changes_texts")
     ]
     if steps:
         blocks += [

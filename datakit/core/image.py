@@ -11,7 +11,7 @@ import io
 import math
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,15 +150,17 @@ def save_upright(
     max_pixels: int | None = None,
     quality: int = 92,
     memory_mb: int = DEFAULT_MB,
+    change: Callable[[Image.Image], Image.Image] | None = None,
 ) -> Path:
     """The file written: `target` plus .png when the source is lossless, else plus .jpg.
 
-    Holds the upright RGB picture, downscaled to at most `max_pixels` in all. The same source always gives
-    the same bytes. Raises ImageProblem.
+    Holds the upright RGB picture, downscaled to at most `max_pixels` in all, and then changed by `change`.
+    The same source always gives the same bytes. Raises ImageProblem.
     """
     with opened(path) as image:
         lossless = _is_lossless(path, str(image.format))
         picture = _within(path, image, max_pixels, memory_mb)
+    picture = picture if change is None else change(picture)
     written = Path(f"{target}.png" if lossless else f"{target}.jpg")
     if lossless:
         picture.save(written, "PNG", compress_level=6)

@@ -85,6 +85,8 @@ REJECTED = {
     "findings_missing": "The findings state their label and nothing else (`names_label: false`).",
     "label_missing": "The record has no label. `allow_missing` lets it pass where it is to be predicted.",
     "label_unknown": "The label is not in the label file; the nearest is proposed. Add it, or an alias.",
+    "personal_data": "A text holds personal data (`guard.personal_data` with `mode: reject`); the first is "
+    "told, masked.",
     "number_unreadable": "The value is no number.",
     "prompt_missing": "The column that `guard.prompt_length` looks at is empty.",
     "prompt_too_long": "Over `max_chars` or `max_tokens`, after all that `shrink` names has given way.",
@@ -138,6 +140,7 @@ CHOSEN = frozenset(
         "boxes_none_left",
         "dropped_by_review",
         "duplicate",
+        "personal_data",
         "pseudo_known",
         "pseudo_near_val",
         "pseudo_over_cap",

@@ -280,6 +280,8 @@ VerdictKind = Literal[
     "label_unknown",
     "pseudo_in_validation",
     "column_lost",
+    "personal_data",
+    "blurred_in_training",
     "override_not_applied",
     "near_leak",
     "near_text_leak",

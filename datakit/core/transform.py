@@ -28,7 +28,7 @@ A step declares all that it touches, and the engine holds it to that. A plug-in 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -272,6 +272,11 @@ class Guard(Transform):
     @abstractmethod
     def start(self, context: StepContext, frame: pl.LazyFrame) -> Worker:
         """The check for one batch. `frame` is the whole input if the guard `compares`, else maybe empty."""
+
+    def served(self, context: StepContext) -> Callable[[Row], Row] | None:
+        """For a guard that changes texts: what gives the changed columns of one record that is served, which
+        may lack columns of the training. None for one that does nothing to prompts."""
+        return None
 
 
 class Reviser(BatchWorker):

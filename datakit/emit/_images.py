@@ -20,6 +20,7 @@ from datakit.core.image_memory import DEFAULT_MB
 from datakit.core.outcome import Reject
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
+from datakit.emit._blurred import BLURRED, content_of, save_blurred, with_blurred
 from datakit.emit._moved_boxes import BoxGuard, box_guard
 
 How = Literal["link", "copy", "resize"]
@@ -88,6 +89,7 @@ class ImageFiles:
         """
         if self.boxes is not None and "messages" in batch.columns:
             batch = self.boxes.fitting(batch, left_out, shared)
+        batch = with_blurred(batch)
         places, problems = self._tried(batch["images"].explode().drop_nulls())
         if not problems:
             return batch, places
@@ -109,7 +111,7 @@ class ImageFiles:
         # One path per content: two threads must not write one file.
         contents: dict[str, list[str]] = {}
         for path in unknown:
-            contents.setdefault(self.files.sha256(path), []).append(path)
+            contents.setdefault(content_of(path, self.files), []).append(path)
         if contents:
             self.folder.mkdir(exist_ok=True)
             with ThreadPoolExecutor(self.workers) as pool:  # Pillow decodes without the interpreter's lock
@@ -125,6 +127,8 @@ class ImageFiles:
 
     def _put(self, path: str, sha256: str) -> str | ImageProblem:
         try:
+            if BLURRED in path:
+                return f"{self.folder.name}/{self._save_blurred(path, sha256).name}"
             header = read_header(path)
             pixels = header.width * header.height
             if is_plain(header) and (self.max_pixels is None or pixels <= self.max_pixels):
@@ -143,6 +147,14 @@ class ImageFiles:
                 return written
         self.saved_anew += 1
         return save_upright(path, stem, max_pixels=self.max_pixels, memory_mb=self.memory_mb)
+
+    def _save_blurred(self, path: str, content: str) -> Path:
+        stem = self.folder / digest(["blurred", content, self.max_pixels]).hex()
+        for suffix in (".jpg", ".png"):
+            if (written := stem.with_suffix(suffix)).exists():
+                return written
+        self.saved_anew += 1
+        return save_blurred(path, stem, max_pixels=self.max_pixels, memory_mb=self.memory_mb)
 
     def _transfer(self, path: str, target: Path) -> None:
         if target.exists():

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
+from datakit.core.blur import BLUR, BLUR_COLUMN
 from datakit.core.errors import UserError
 from datakit.core.factored_chats import FactoredChats, SharedAffixes
 from datakit.core.outcome import Reject
@@ -18,9 +19,11 @@ SPLITS = (TRAIN, VAL, GENERAL)
 _PAIR = "(user|observation) (assistant|function_call)"
 _TURNS = f"^(system )?{_PAIR}( {_PAIR})*$"
 _CHUNK = 4096
-_ABSENT = {"split": TRAIN, "repeat": 1, "set": ""}
+_ABSENT = {"split": TRAIN, "repeat": 1, "set": "", BLUR: None}
+_DTYPES = {**COLUMNS, BLUR: BLUR_COLUMN}
 PLACED = tuple(_ABSENT)
-"""The columns that say which file a record goes to and how often, where records have them."""
+"""The columns that say which file a record goes to and how often, and what of its pictures is blurred, where
+records have them."""
 CHOSEN = ("id", "messages", "images", *PLACED)
 """The columns that every emitter reads."""
 _CARRIED = {TOOLS: pl.String(), OBJECTS: pl.String(), LOSS: pl.List(pl.Boolean())}
@@ -38,7 +41,7 @@ def batches(records: FinalRecords, others: Sequence[str] = ()) -> Iterator[pl.Da
 def factored_batches(records: FinalRecords, others: Sequence[str] = ()) -> Iterator[FactoredChats]:
     """The same with what their chats share apart."""
     have = [name for name in (*CHOSEN, *others) if name in records.schema]
-    absent = [pl.lit(value, COLUMNS[name]).alias(name) for name, value in _ABSENT.items() if name not in have]
+    absent = [pl.lit(value, _DTYPES[name]).alias(name) for name, value in _ABSENT.items() if name not in have]
     for chunk in records.factored(have):
         frame = chunk.frame.with_columns(absent).select([*CHOSEN, *others])
         for portion in frame.with_columns(pl.col("set").fill_null("")).iter_slices(_CHUNK):

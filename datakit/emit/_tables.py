@@ -9,6 +9,7 @@ from typing import Literal
 
 import polars as pl
 
+from datakit.core.blur import BLUR
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.outcome import Reject
 from datakit.core.record import GIVEN_SPLIT
@@ -19,8 +20,9 @@ from datakit.emit._images import ImageFiles
 from datakit.emit._records import CHOSEN, batches, fitting, split_keys, with_places
 
 ImageForm = Literal["bytes", "link", "copy", "resize"]
-_OWN = {"split", GIVEN_SPLIT, "repeat", "set", "source_file", "source_line"}
-"""Columns that are left out unless named: the files say the first four, the others name this machine."""
+_OWN = {"split", GIVEN_SPLIT, "repeat", "set", "source_file", "source_line", BLUR}
+"""Columns that are left out unless named: the files say the first four, the next two name this machine,
+and the last is done to the pictures."""
 _PICTURE = pl.Struct({"bytes": pl.Binary, "path": pl.String})
 """A picture as Hugging Face's `datasets` stores one."""
 _ROWS = {"bytes": 64, "path": 2048}

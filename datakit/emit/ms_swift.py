@@ -17,6 +17,7 @@ from datakit.core.step_context import StepContext
 from datakit.core.templates import PROMPT_ROLES, escape_tokens
 from datakit.core.training_columns import LOSS, OBJECTS, TOOLS
 from datakit.core.transform import Artifact, Emitter, FinalRecords
+from datakit.emit._blurred import source_of
 from datakit.emit._faults import RowFault, written_rows
 from datakit.emit._images import How, ImageFiles
 from datakit.emit._records import (
@@ -188,7 +189,7 @@ def _plain(text: str) -> str:
 
 def _size(path: str) -> tuple[int, int]:
     try:
-        header = read_header(path)
+        header = read_header(source_of(path))
     except ImageProblem as problem:
         raise RowFault(problem.reason, problem.detail) from problem
     return header.width, header.height

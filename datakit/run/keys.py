@@ -6,7 +6,7 @@ import math
 
 from datakit.core.record import digest, record_key, step_print
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Annotator, Row
+from datakit.core.transform import Annotator, Guard, Row
 
 
 class Keys:
@@ -50,6 +50,11 @@ def fingerprint(annotator: Annotator, context: StepContext) -> str:
         return _print(annotator, *contexts.values())
     weights = context.llm.models()
     return digest([[_print(annotator, own), weights[model]] for model, own in sorted(contexts.items())]).hex()
+
+
+def guard_print(guard: Guard) -> str:
+    """Digest of what a guard does to texts: name, version and parameters."""
+    return step_print(guard.name(), guard.version, guard.model_dump(mode="json"))
 
 
 def _print(annotator: Annotator, context: StepContext) -> str:

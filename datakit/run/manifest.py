@@ -15,10 +15,10 @@ from datakit.artifacts.rejects import read_rejects
 from datakit.core.files import FileDigests
 from datakit.core.record import digest
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Annotator
+from datakit.core.transform import Annotator, Guard
 from datakit.llm._faults import of_server
 from datakit.recipe.recipe import Recipe, Step
-from datakit.run.keys import fingerprint
+from datakit.run.keys import fingerprint, guard_print
 from datakit.run.store import Store
 
 _ANY_SERVER = "at most 0 images"
@@ -55,7 +55,7 @@ def settings_digest(recipe: Recipe, context: StepContext, limit: int | None) -> 
 
 
 def step_settings(recipe: Recipe, context: StepContext) -> list[dict[str, Any]]:
-    """Per annotator what its keys rest on."""
+    """Per annotator what its keys rest on, and the guards that change what is served."""
     return [
         {
             "number": step.number,
@@ -67,6 +67,16 @@ def step_settings(recipe: Recipe, context: StepContext) -> list[dict[str, Any]]:
         }
         for step in recipe.steps
         if isinstance(step.transform, Annotator)
+    ] + [
+        {
+            "number": step.number,
+            "name": step.name,
+            "version": step.transform.version,
+            "fingerprint": guard_print(step.transform),
+            "changes_texts": True,
+        }
+        for step in recipe.steps
+        if isinstance(step.transform, Guard) and step.transform.served(context.in_task(step.task)) is not None
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datakit.artifacts.report import ServedStep, ServingWork
 from datakit.core.errors import UserError
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Annotator, PromptRenderer
+from datakit.core.transform import Annotator, Guard, PromptRenderer
 from datakit.recipe.recipe import Recipe, Step
 
 BASE_COLUMNS = frozenset({"id", "images", "label"})
@@ -15,7 +15,8 @@ BASE_COLUMNS = frozenset({"id", "images", "label"})
 def prompt_steps(
     recipe: Recipe, chat: PromptRenderer, context: StepContext
 ) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    """The annotators that the prompt rests on, in order, and the columns that nobody makes.
+    """The annotators that the prompt rests on and the guards that change its texts, in order, and the columns
+    that nobody makes.
 
     Columns of the answer alone (a reason, the label) are not the prompt's. Raises UserError for a step that
     reads the label.
@@ -26,6 +27,8 @@ def prompt_steps(
     chosen: list[Step] = []
     for step in reversed(recipe.steps):
         kind = step.transform
+        if isinstance(kind, Guard) and needed & {*kind.outputs(context)} and kind.served(context) is not None:
+            chosen.append(step)
         outputs = _outputs(step, context) & needed
         if not outputs or not isinstance(kind, Annotator):
             continue

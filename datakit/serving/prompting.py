@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +18,10 @@ from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.outcome import Outcome, Rejected, Retry
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Annotator, PromptRenderer, Row
+from datakit.core.transform import Annotator, Guard, PromptRenderer, Row
 from datakit.core.workers import AsyncRowWorker, RowWorker, WrittenPrompt, async_row_worker, row_worker
 from datakit.recipe.recipe import Recipe, Step, load_recipe, project_of
-from datakit.run.keys import Keys, fingerprint
+from datakit.run.keys import Keys, fingerprint, guard_print
 from datakit.run.prompt_steps import prompt_steps
 from datakit.run.proven_results import ProvenResults
 from datakit.run.store import Store, store_folder
@@ -42,8 +43,8 @@ class BuildPrompts:
     context: StepContext
     chat: PromptRenderer
     """The recipe's render.chat."""
-    annotators: tuple[Step, ...]
-    """The steps that make columns of the prompt, in order."""
+    steps: tuple[Step, ...]
+    """The annotators that make columns of the prompt and the guards that change them, in order."""
     given: tuple[str, ...]
     """Columns that the caller must give, because no step makes them."""
     form: AnswerFormat
@@ -67,12 +68,12 @@ class BuildPrompts:
         chat = _chat(recipe, build).for_form(form, context)
         if not rendered or form is not None:  # the prompts of a split come in every form
             answer_format = answer_format.named(form)
-        annotators, given = ((), ()) if rendered else prompt_steps(recipe, chat, context)
-        _check_same(build, annotators, context)
+        steps, given = ((), ()) if rendered else prompt_steps(recipe, chat, context)
+        _check_same(build, steps, context)
         emitted = build.emitted_for(_AGAIN)
         view = TrainedView(emitted.image_max_pixels, trainer_limits(build))
         text_alone = any(not file.pictures for file in emitted.files.values() if file.part != "general")
-        return cls(build, recipe, context, chat, annotators, given, answer_format, view, text_alone)
+        return cls(build, recipe, context, chat, steps, given, answer_format, view, text_alone)
 
 
 @dataclass
@@ -90,9 +91,10 @@ class Prompter:
         self._async: dict[int, AsyncRowWorker] = {}
         self._keys = {
             step.number: Keys(step.transform, self.context)
-            for step in self.prompts.annotators
+            for step in self.prompts.steps
             if isinstance(step.transform, Annotator)
         }
+        self._changed = {step.number: change for step, change in changes(self.prompts.steps, self.context)}
 
     async def turns(self, row: Row) -> tuple[WrittenPrompt, Row]:
         """A record's prompt as render.chat writes it, and the record with its columns. Raises NoPrompt."""
@@ -110,8 +112,11 @@ class Prompter:
                 f"the prompt needs `{missing[0]}`, which no step of the recipe makes",
                 remedy=f"Give it with the picture: {missing[0]}=….",
             )
-        for step in self.prompts.annotators:
-            row = {**row, **await self._annotated(step, row)}
+        for step in self.prompts.steps:
+            if isinstance(step.transform, Guard):
+                row = {**row, **self._changed[step.number](row)}
+            else:
+                row = {**row, **await self._annotated(step, row)}
         return row
 
     async def close(self) -> None:
@@ -161,6 +166,15 @@ class Prompter:
         return workers[number].answer(row)
 
 
+def changes(steps: Iterable[Step], context: StepContext) -> Iterator[tuple[Step, Callable[[Row], Row]]]:
+    """The guards among the steps of a prompt, each with what gives the columns that it changes."""
+    for step in steps:
+        if isinstance(step.transform, Guard):
+            change = step.transform.served(context)
+            assert change is not None  # `prompt_steps` takes no other
+            yield step, change
+
+
 def _recipe(build: BuildFolder) -> Recipe:
     _ = build.recipe  # told what is missing in the words of every other reader
     labels = build.labels_file
@@ -185,15 +199,22 @@ def _chat(recipe: Recipe, build: BuildFolder) -> PromptRenderer:
     return renderers[-1]
 
 
-def _check_same(build: BuildFolder, annotators: tuple[Step, ...], context: StepContext) -> None:
+def _check_same(build: BuildFolder, steps: tuple[Step, ...], context: StepContext) -> None:
     """Raises UserError when a step would not work as it did for the training: another engine or writer."""
     manifest = build.find_manifest()
     if manifest is None:
         raise UserError(f"{build.path} holds no whole build", remedy="Build again with `datakit build`.")
     then = {step["number"]: step for step in manifest.steps}
-    for step in annotators:
+    for step in steps:
         old = then.get(step.number)
-        assert isinstance(step.transform, Annotator)
+        if isinstance(step.transform, Guard):
+            if old is not None and old["fingerprint"] != guard_print(step.transform):
+                raise UserError(
+                    f"{step.name} would not change texts as it did for the training: its version",
+                    remedy="Use the same version of datakit, or build and train again.",
+                )
+            continue
+        assert isinstance(step.transform, Annotator)  # `prompt_steps` takes no other
         if old is None or old["fingerprint"] == fingerprint(step.transform, context):
             continue
         now = step.transform.key_settings(context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,11 +15,12 @@ from datakit.core.errors import UserError
 from datakit.core.outcome import Rejected
 from datakit.core.record import TRAIN, repeat_of
 from datakit.core.step_context import StepContext
-from datakit.core.transform import Annotator, Row
+from datakit.core.transform import Annotator, Guard, Row
 from datakit.core.workers import WrittenPrompt
+from datakit.recipe.recipe import Step
 from datakit.run.keys import fingerprint
 from datakit.run.prompt_steps import prompt_steps
-from datakit.serving.prompting import BuildPrompts
+from datakit.serving.prompting import BuildPrompts, changes
 from datakit.serving.requirements import trained_rooms
 
 
@@ -46,6 +47,8 @@ class Training:
     ids: frozenset[str]
     pictures: frozenset[str]
     """Of its training part: what the model has learnt by heart."""
+    changes: tuple[Callable[[Row], Row], ...] = ()
+    """What guards of its recipe do to the texts of a prompt."""
 
     def knows(self, id_: str, images: Sequence[str]) -> bool:
         """Whether the model was trained on the record, by id or by the content of a picture."""
@@ -53,7 +56,10 @@ class Training:
 
     def prompt(self, row: Row) -> WrittenPrompt | Rejected:
         """The record's prompt as the training would have written it, or why there is none."""
-        prompt: WrittenPrompt | Rejected = self.writer.prompt({**row, "images": row["images"] or []})
+        row = {**row, "images": row["images"] or []}
+        for change in self.changes:
+            row = {**row, **change(row)}
+        prompt: WrittenPrompt | Rejected = self.writer.prompt(row)
         return prompt
 
     def check_steps(self, context: StepContext) -> None:
@@ -63,6 +69,8 @@ class Training:
         steps, _ = prompt_steps(prompts.recipe, prompts.chat, prompts.context)
         then = {step["number"]: step["fingerprint"] for step in prompts.build.manifest.steps}
         for step in steps:
+            if isinstance(step.transform, Guard):
+                continue  # its changes are made here: `prompt`
             for column in step.transform.outputs(prompts.context):
                 own = _maker(column, context)
                 if own is None or fingerprint(own, context) == then.get(step.number):
@@ -97,7 +105,14 @@ def _training(path: str, form: str | None, _changed: int) -> Training:
         rooms=trained_rooms(build),
         ids=ids,
         pictures=frozenset(pictures),
+        changes=tuple(change for _, change in changes(_guards(prompts), prompts.context)),
     )
+
+
+def _guards(prompts: BuildPrompts) -> list[Step]:
+    """The guards that change texts of a prompt, whichever record it is of."""
+    steps, _ = prompt_steps(prompts.recipe, prompts.chat, prompts.context)
+    return [step for step in steps if isinstance(step.transform, Guard)]
 
 
 def _maker(column: str, context: StepContext) -> Annotator | None:

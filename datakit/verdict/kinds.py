@@ -14,7 +14,7 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.scripts import shell_words
 from datakit.core.settings import VERDICT_KINDS
 from datakit.core.task_blocks import TASK
-from datakit.verdict import doubts, flow, forms, labels, noise, pseudo, splits, texts
+from datakit.verdict import doubts, flow, forms, labels, noise, personal, pseudo, splits, texts
 from datakit.verdict.seen import Seen
 
 
@@ -38,6 +38,8 @@ KINDS: dict[str, Kind] = {
     "label_unknown": Kind(labels.label_unknown, fails=True, of_task=True),
     "pseudo_in_validation": Kind(pseudo.in_validation, fails=True),
     "column_lost": Kind(texts.column_lost, fails=True),
+    "personal_data": Kind(personal.left),
+    "blurred_in_training": Kind(personal.blurred),
     "override_not_applied": Kind(flow.override_not_applied),
     "near_leak": Kind(splits.near_leak),
     "near_text_leak": Kind(splits.near_text_leak),

@@ -264,6 +264,10 @@ def _label_studio(folder: Path) -> None:
     (folder / "tasks.json").write_text(json.dumps(tasks, ensure_ascii=False), "utf-8")
 
 
+def _line(text: str, row: int) -> dict[str, Any]:
+    return {"text": text, "score": 0.9, "box": [10.0, 40.0 * row, 400.0, 40.0 * row + 30], "image": 0}
+
+
 CASES: dict[str, Case] = {
     "read.jsonl": Case({"path": "rows.jsonl", "image": "image", "label": "label"}, _jsonl),
     "read.json": Case({"path": "rows.json", "image": "image", "label": "label"}, _json),
@@ -295,6 +299,24 @@ CASES: dict[str, Case] = {
     ),
     "guard.prompt_length": Case({"max_chars": 12}),
     "guard.where": Case({"keep": "text IS NOT NULL AND array_length(images) > 0 OR width > 900"}),
+    "guard.personal_data": Case(
+        {"fields": ["ocr", "ocr_text", "text", "description", "reason", "messages"], "blur": True},
+        changes={
+            "screen-0036": {
+                "ocr": [
+                    _line("收货人：张伟  138O0138000", 0),
+                    _line("浙江省杭州市西湖区文三路", 1),
+                    _line("138号3单元502室", 2),
+                ],
+                "ocr_text": "收货人：张伟 138O0138000\n浙江省杭州市西湖区文三路\n138号3单元502室",
+                "reason": "收货人是“张伟”，电话为13800138000，可见属于订单页面。",
+            },
+            "screen-0066": {
+                "description": "寄往李娜女士，邮箱 lina@example.com。",
+                "text": "订单号13800138000",
+            },
+        },
+    ),
     "guard.reason": Case({"max_similarity": 0.6}, by_neighbours=True, more={"reason_declined": pl.String()}),
     "annotate.image_facts": Case(),
     "annotate.ocr": Case(golden=("ocr_text",), few=True),
