@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from datakit.artifacts import predictions
@@ -44,8 +43,6 @@ _CLOSE = 0.25
 _UNLIKE = 0.15
 """Likeness to the nearest labelled record under which a record is unlike them: nine of ten drawn screens of
 different classes are less alike than 0.1, half of those of one layout more than 0.23 (2026-11-27)."""
-_LEAST_WRONG = 0.02
-"""Nothing is predicted so surely that it could not be wrong."""
 _FEWEST = 3
 """Records that one stands for at the least, to be said to."""
 _NAMED = 5
@@ -136,8 +133,7 @@ def _proposed(work: _Work, count: int, predicted: Sequence[Path], notes: list[st
     every = _data(pl.concat([known, others]), work)
     data = every.take(range(known.height)), every.take(range(known.height, len(every)))
     voices = Voices.of(*data, labels, model_words(others, answers, work.labels), work.context.seed)
-    wrong = np.maximum(1 - voices.both.max(axis=1), _LEAST_WRONG) if voices.said else np.ones(others.height)
-    picks = most_worth(*data, wrong, count, work.context.seed)
+    picks = most_worth(*data, voices.wrong, count, work.context.seed)
     ids = others["id"].to_list()
     proposals = tuple(_proposal(ids[pick.row], pick, voices) for pick in picks)
     names = work.labels.names if work.labels else sorted(set(labels))

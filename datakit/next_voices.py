@@ -16,6 +16,10 @@ from datakit.proxy.data import Floats
 from datakit.proxy.two_voices import together, two_voices
 from datakit.reviewing.answered import Answers
 
+PROXY, LINES, MODEL = "proxy", "lines", "model"
+_LEAST_WRONG = 0.02
+"""Nothing is predicted so surely that it could not be wrong."""
+
 
 @dataclass(frozen=True)
 class Voices:
@@ -25,7 +29,8 @@ class Voices:
     said: Mapping[str, Floats]
     """Voice -> (n, classes), NaN where it says nothing."""
     both: Floats
-    """All together."""
+    """What the proxy and a model say together. The lines tell a person where to look, but do not choose: with
+    them 90% of the proxy's score took more labels, 175 in place of 138 (bench_next.py, 2026-11-27)."""
 
     @classmethod
     def of(
@@ -42,13 +47,22 @@ class Voices:
         if len(set(labels)) > 1:  # one class alone cannot be told from others
             places = [classes.index(name) for name in sorted(set(labels))]
             two = two_voices(known, labels, others, seed)
-            for name, probabilities in zip(("proxy", "lines"), two, strict=True):
+            for name, probabilities in zip((PROXY, LINES), two, strict=True):
                 said[name] = np.zeros((len(others), len(classes)))
                 said[name][:, places] = probabilities
         if named:
-            said["model"] = np.array([_spread(words, classes) for words in model])
-        both = together(list(said.values())) if said else np.zeros((len(others), 0))
+            said[MODEL] = np.array([_spread(words, classes) for words in model])
+        weighed = [voice for name, voice in said.items() if name != LINES]
+        both = together(weighed) if weighed else np.zeros((len(others), 0))
         return cls(classes, said, both)
+
+    @property
+    def wrong(self) -> Floats:
+        """(n,) the chance that a record is taken for what it is not; 1 where nothing is said."""
+        if not self.said:
+            return np.ones(len(self.both))
+        doubt: Floats = np.maximum(1 - self.both.max(axis=1), _LEAST_WRONG)
+        return doubt
 
     def labels(self, row: int) -> dict[str, str]:
         """Voice -> what it says of a record."""

@@ -147,7 +147,8 @@ def _points(known: ProxyData, others: ProxyData, seed: int) -> Points:
 
 
 def _of_length_1(points: Floats) -> Floats:
-    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    unit: Floats = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def _likeness(some: Points, points: Points) -> Points:

@@ -109,6 +109,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "voices_disagree_why": ("判断不一致：{said}", "Voices disagree: {said}"),
     "voice_says": ("{by}认为是“{label}”", "{by} says {label}"),
     "and_then": ("，", ", "),
+    "model": ("模型", "the model"),
     "proxy": ("整体文字与图片", "the proxy"),
     "lines": ("逐行文字", "the lines of its text"),
     "unlike_labelled": ("未见过", "Unlike anything labelled"),

@@ -40,7 +40,8 @@ class BeforePrompts:
 def before_prompts(recipe: Recipe, context: StepContext, store: Store, task: str = "") -> BeforePrompts:
     """The records before the first step that wants their label; nothing is paid for.
 
-    Steps that only rank labels are left out where no other step reads their columns.
+    Steps that only rank labels are left out where no other step reads their columns, and so is a
+    guard.where that asks for a label: what it would take away is wanted here.
     """
     steps = _steps(recipe, context, task)
     dry = DryRun()
@@ -62,7 +63,7 @@ def before_prompts(recipe: Recipe, context: StepContext, store: Store, task: str
 def _steps(recipe: Recipe, context: StepContext, task: str) -> list[Step]:
     own = [step for step in recipe.steps if step.task in ("", task)]
     end = next((at for at, step in enumerate(own) if _wants_labels(step)), len(own))
-    every = own[:end]
+    every = [step for step in own[:end] if not _asks_for_label(step, context)]
     needed = [step for step in every if not _only_ranks(step)]
     return needed if len(needed) < len(every) and _stand(needed, context) else every
 
@@ -70,6 +71,10 @@ def _steps(recipe: Recipe, context: StepContext, task: str) -> list[Step]:
 def _wants_labels(step: Step) -> bool:
     is_weight = step.name.startswith("balance.")
     return isinstance(step.transform, Renderer) or is_weight or step.name in _ENDS
+
+
+def _asks_for_label(step: Step, context: StepContext) -> bool:
+    return step.name == "guard.where" and "label" in step.transform.inputs(context)
 
 
 def _only_ranks(step: Step) -> bool:
