@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -47,6 +48,20 @@ _FEWEST = 3
 """Records that one stands for at the least, to be said to."""
 _NAMED = 5
 
+TABLE: dict[str, Any] = {
+    "id": pl.String,
+    "judged": pl.String,
+    "why": pl.List(pl.String),
+    "label": pl.String,
+    "probability": pl.Float64,
+    "other_label": pl.String,
+    "other_probability": pl.Float64,
+    "worth": pl.Float64,
+    "alike": pl.Int64,
+    "likeness": pl.Float64,
+    "said": pl.List(pl.Struct({"by": pl.String, "label": pl.String})),
+}
+
 
 @dataclass(frozen=True)
 class NextRecords:
@@ -71,6 +86,12 @@ class NextRecords:
         """The proposed records for a review."""
         frame = shown(self.records, self.proposals, language_of_names(self.labels))
         return PageRecords(self.build, frame, self.answers, self.labels)
+
+    def table(self) -> pl.DataFrame:
+        """The proposals as rows, with the digest of what a decision about each is about."""
+        judged = self.page().judged_by_id
+        rows = [one.row() | {"judged": judged[one.id]} for one in self.proposals]
+        return pl.DataFrame(rows, schema=TABLE)
 
 
 def next_records(

@@ -110,7 +110,7 @@ def test_no_two_of_a_group_are_proposed_and_none_that_looks_like_a_labelled_one(
     unknown[0]["image"], unknown[1]["image"], unknown[2]["image"] = same[0], same[1], same[1]
     recipe = RECIPE.replace("image: null", "image: image").replace(
         "  - curate.split",
-        "  - annotate.image_facts: {}\n  - curate.duplicates: {keep: all}\n  - curate.split",
+        "  - annotate.image_facts: {}\n  - curate.duplicates: {}\n  - curate.split",
     )
     path = project(tmp_path / "p", known, unknown, recipe=recipe)
     for row in (*known, *unknown):
@@ -123,8 +123,9 @@ def test_no_two_of_a_group_are_proposed_and_none_that_looks_like_a_labelled_one(
 
 
 def test_build_without_an_unlabelled_record_says_how_to_add_some(tmp_path: Path) -> None:
+    reader = "  - read.jsonl: {path: unknown.jsonl, image: null, label: null, text: text}\n"
     with pytest.raises(UserError, match=r"every record of .* has a label") as error:
-        next_records(built(project(tmp_path, unknown=[])), 5)
+        next_records(built(project(tmp_path, recipe=RECIPE.replace(reader, ""))), 5)
     assert "read.jsonl" in error.value.remedy
 
 
