@@ -1,4 +1,4 @@
-"""Proposed records in a real browser without a window: labelled there, they are labelled in the next build."""
+"""Proposed records in a real browser: those labelled there are labelled in the next build."""
 
 from __future__ import annotations
 

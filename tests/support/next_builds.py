@@ -15,6 +15,7 @@ KINDS = {
     "退款页面": ("退款成功金额已退回原账户", "申请退款原因不想要了", "退款进度商家审核中"),
     "评价页面": ("宝贝评价晒图追评有用", "好评率全部评价差评", "给商家打分描述相符"),
 }
+PROMPT = "{% for _ in images %}<image>{% endfor %}这是什么？{{ text }}\n{{ label_names }}"
 LABELS = "labels: [物流页面, 退款页面, 评价页面]\n"
 RECIPE = """\
 name: loop
@@ -64,7 +65,7 @@ def project(
 ) -> Path:
     """The recipe of a project of such records; no decision is made yet."""
     (folder / "templates").mkdir(parents=True)
-    (folder / "templates" / "p.j2").write_text("这是什么？{{ text }}\n{{ label_names }}", "utf-8")
+    (folder / "templates" / "p.j2").write_text(PROMPT, "utf-8")
     (folder / "labels.yaml").write_text(LABELS, "utf-8")
     write_rows(folder / "known.jsonl", known_rows() if known is None else known)
     write_rows(folder / "unknown.jsonl", unknown_rows() if unknown is None else unknown)
