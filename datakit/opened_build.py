@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -130,6 +131,21 @@ class OpenedBuild:
         from datakit.cards.write import make_card
 
         return DataCard(make_card(self.folder))
+
+    def next_records(
+        self, n: int = 50, *, predictions: Sequence[str | Path] = (), task: str | None = None
+    ) -> pl.DataFrame:
+        """The records without a label that are worth a person's time, as `datakit next` proposes them.
+
+        A row each, the one most worth first: `id`, `judged` (of a decision about it, in overrides.jsonl),
+        `why`, the two likeliest labels with their probability, `worth` (errors that its label speaks about),
+        `alike` (records it stands for), `likeness` to the nearest labelled record and what each voice `said`.
+        Nothing is written or paid. Raises UserError where the recipe is gone or no record lacks a label.
+        """
+        from datakit.next_records import next_records
+
+        found = next_records(self.folder, n, predicted=[Path(file) for file in predictions], task=task)
+        return found.table()
 
     def diff(self, other: OpenedBuild | str | Path) -> ShownDiff:
         """What differs from here to `other`, a build or its folder: settings, records, labels, classes."""

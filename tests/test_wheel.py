@@ -195,6 +195,6 @@ def test_bare_install_says_which_extra_ocr_needs(bare: Bare) -> None:
 
 @pytest.mark.clean_install
 def test_bare_install_starts_a_project_of_its_own(bare: Bare) -> None:
-    assert bare("datakit", "init", "../mine").returncode == 0
+    assert bare("datakit", "init", "--example", "../mine").returncode == 0
     done = bare("datakit", "plan", "--help")
     assert done.returncode == 0

@@ -29,6 +29,7 @@ COMMANDS = {
     "check": "Say what the trainer would do with a data set, before it starts.",
     "verdict": "Say what is worse about a build than it looks, with the records.",
     "review": "Write a page on which people accept, relabel and drop records.",
+    "next": "Propose the records without a label that are worth a person's time.",
     "signoff": "Sign a build off for training, or show who has.",
     "why": "Tell the whole story of one record of a build.",
     "diff": "Say what differs between two builds.",

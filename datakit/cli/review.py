@@ -126,15 +126,10 @@ def command(
     account: dict[str, Any] = {"build": str(build), "records": records.count, "notes": notes}
     page = None
     if exported is not None and records.count:
-        from datakit.reviewing.exchange import export
-
-        lacks = export(records, *exported)
-        for note in lacks:
-            click.echo(f"Note: {note}", err=True)
-        notes += lacks
+        notes += export_to(records, *exported)
         account |= {"tool": exported[0], "folder": str(exported[1])}
     elif serve and records.count:
-        return _serve(records, build, out, port, into)
+        return serve_page(records, build, out, port, into)
     else:
         page = write(records, build, out) if records.count else None
         account["page"] = str(page) if page else None
@@ -163,7 +158,26 @@ def looked_for(
     return records, [*records.edits, *answered.notes, *notes]
 
 
-def _serve(records: PageRecords, build: Path, out: Path | None, port: int | None, into: Path | None) -> int:
+def export_to(records: PageRecords, tool: str, folder: Path) -> list[str]:
+    """Writes the review for another tool; tells what it lacks."""
+    from datakit.reviewing.exchange import export
+
+    lacks = export(records, tool, folder)
+    for note in lacks:
+        click.echo(f"Note: {note}", err=True)
+    return lacks
+
+
+def serve_page(
+    records: PageRecords,
+    build: Path,
+    out: Path | None,
+    port: int | None,
+    into: Path | None,
+    *,
+    kind: str = "review",
+) -> int:
+    """Shows the review from a server on this machine, which writes the file of decisions, until Ctrl-C."""
     from datakit.artifacts.odd_overrides import oddities
     from datakit.core.clock import now
     from datakit.reviewing.decisions_file import DecisionsFile
@@ -171,7 +185,7 @@ def _serve(records: PageRecords, build: Path, out: Path | None, port: int | None
 
     decisions = DecisionsFile(into or overrides_file(records.build), records.judged_by_id)
     lines = decisions.lines()  # a file that cannot be read is told before anybody decides anything
-    page = write(records, build, out, most=0)
+    page = write(records, build, out, most=0, kind=kind)
     with Server(Review(page.parent, decisions), port) as server:
         click.echo(f"Review {counted(records.count, 'record')} at {server.address}")
         click.echo(f"Decisions go into {decisions.path}. Ctrl-C ends it.")
@@ -269,14 +283,16 @@ def _name(build: BuildFolder) -> str:
     return build.path.name if build.whole is None else f"{build.whole.path.name}.{build.path.name}"
 
 
-def write(records: PageRecords, build: Path, out: Path | None, most: int | None = None) -> Path:
+def write(
+    records: PageRecords, build: Path, out: Path | None, most: int | None = None, kind: str = "review"
+) -> Path:
     """The page to open: written beside the build when no place is named. Of more than `most` records it is in
     a folder. Raises UserError for a place that holds something else."""
     from datakit.core.errors import UserError
     from datakit.reviewing.writing import ONE_FILE_MOST, is_ours, write_folder, write_page
 
     is_one = records.count <= (ONE_FILE_MOST if most is None else most)
-    usual = build.with_name(f"{_name(records.build)}-review" + (".html" if is_one else ""))
+    usual = build.with_name(f"{_name(records.build)}-{kind}" + (".html" if is_one else ""))
     target = (out or usual).absolute()
     if is_one:
         if target.is_dir():

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.odd_overrides import (
     disagreements,
     named_ids,
@@ -206,16 +207,34 @@ def _strange(lines: Sequence[OverrideLine], records: PageRecords, path: Path) ->
     own = records.judged_by_id
     decisions = [line.override for line in lines]
     strange = [one for one in decisions if one.id not in own]
+    lacking = _left_out(records.build) if strange else frozenset()
+    unlabelled = [one for one in strange if one.old is None and one.id in lacking]
+    strange = [one for one in strange if one not in unlabelled]
     stale = [one for one in decisions if own.get(one.id, one.judged) != one.judged]
     told = []
     for some, single, several in (
         (strange, "is about no record of this build", "are about no record of this build"),
+        (
+            unlabelled,
+            "is about a record without a label, which this build left out",
+            "are about records without a label, which this build left out",
+        ),
         (stale, "is about a record that has changed since", "are about records that have changed since"),
     ):
         if some:
             of = f"{len(some):,} of {counted(len(lines), 'decision')} in {path}"
             told.append(f"{of} {single if len(some) == 1 else several}: {named_ids(some)}")
     return [*told, *_unknown_labels(decisions, records, path)]
+
+
+def _left_out(build: BuildFolder) -> frozenset[str]:
+    """Ids of the records that went into no file of the build: those without a label among them, of which
+    `datakit next` proposes some."""
+    return (
+        frozenset(str(line["id"]) for line in build.reject_lines())
+        if build.rejects_file.is_file()
+        else frozenset()
+    )
 
 
 def _unknown_labels(decisions: Sequence[Override], records: PageRecords, path: Path) -> list[str]:

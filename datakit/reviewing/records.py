@@ -32,6 +32,7 @@ _PREDICTIONS = (
     ("noise_label", "noise_label_probability"),
 )
 _FACTS = (
+    "next_why",
     "suspect_why",
     "review",
     "noise_cluster",
@@ -56,6 +57,8 @@ class PageRecords:
     build: BuildFolder
     frame: pl.DataFrame
     answers: Answers = field(default_factory=Answers)
+    given: tuple[str, ...] = ()
+    """Labels that a record may get besides, where there is no label file and the records have none."""
 
     @property
     def count(self) -> int:
@@ -85,7 +88,7 @@ class PageRecords:
         """All labels that a record may get: the label file's, else those of the data; then what proposals
         name besides."""
         file = self.build.labels
-        names = dict.fromkeys(file.names if file else ())
+        names = dict.fromkeys(file.names if file else self.given)
         for column in ("label", *_PROPOSALS):
             if self._is_text(column) and (column == "label" or not names):
                 names |= dict.fromkeys(self.frame[column].drop_nulls().unique().sort().head(_MOST_LABELS))

@@ -5,6 +5,8 @@ let state, grid, viewer = { position: -1 }, group = null, boxesShown = true;
 const labelOf = (record) =>
   INDEX.label[record] >= 0 ? INDEX.labels[INDEX.label[record]].name : INDEX.written[record] ?? say("noLabel");
 
+const hasNoLabel = (record) => INDEX.label[record] < 0 && INDEX.written[record] === undefined;
+
 function fillSelect(select, options) {
   select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
 }
@@ -114,6 +116,10 @@ function act(action, records) {
   if (!records.length) return;
   if (action === "undo") { const undone = state.undo(records[0]); if (undone.length) flash(say("undone", { n: undone.length })); return; }
   if (!state.who) { at("who").focus(); flash(say("whoFirst")); if (at("viewer").open) at("viewer").close(); return; }
+  // Where there is no label to accept, the proposed one is: an acceptance of nothing would label nothing.
+  if (action === "accept" && INDEX.relabels && records.some(hasNoLabel)) {
+    action = records.length === 1 && INDEX.proposal[records[0]] >= 0 ? "take" : "relabel";
+  }
   if (action === "relabel") { if (INDEX.relabels) askLabel(records); return; }
   if (action === "take") {
     const label = records.length > 1 ? clusterLabel(records) : INDEX.proposal[records[0]];

@@ -1,0 +1,108 @@
+"""What is said of records without a label: by the proxy, by the lines of their text, and by a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+import polars as pl
+
+from datakit.core.judged import canonical, canonical_probabilities
+from datakit.core.labels import LabelSet
+from datakit.proxy import ProxyData
+from datakit.proxy.data import Floats
+from datakit.proxy.two_voices import together, two_voices
+from datakit.reviewing.answered import Answers
+
+PROXY, LINES, MODEL = "proxy", "lines", "model"
+_LEAST_WRONG = 0.02
+"""Nothing is predicted so surely that it could not be wrong."""
+
+
+@dataclass(frozen=True)
+class Voices:
+    """What each voice takes the records without a label to be."""
+
+    classes: tuple[str, ...]
+    said: Mapping[str, Floats]
+    """Voice -> (n, classes), NaN where it says nothing."""
+    both: Floats
+    """What the proxy and a model say together. The lines tell a person where to look, but do not choose: with
+    them 90% of the proxy's score took more labels, 175 in place of 138 (bench_next.py, 2026-11-27)."""
+
+    @classmethod
+    def of(
+        cls,
+        known: ProxyData,
+        others: ProxyData,
+        labels: Sequence[str],
+        model: Sequence[Mapping[str, float] | None],
+        seed: int,
+    ) -> Voices:
+        named = {name for words in model if words for name in words}
+        classes = tuple(sorted({*labels, *named}))
+        said: dict[str, Floats] = {}
+        if len(set(labels)) > 1:  # one class alone cannot be told from others
+            places = [classes.index(name) for name in sorted(set(labels))]
+            two = two_voices(known, labels, others, seed)
+            for name, probabilities in zip((PROXY, LINES), two, strict=True):
+                said[name] = np.zeros((len(others), len(classes)))
+                said[name][:, places] = probabilities
+        if named:
+            said[MODEL] = np.array([_spread(words, classes) for words in model])
+        weighed = [voice for name, voice in said.items() if name != LINES]
+        both = together(weighed) if weighed else np.zeros((len(others), 0))
+        return cls(classes, said, both)
+
+    @property
+    def wrong(self) -> Floats:
+        """(n,) the chance that a record is taken for what it is not; 1 where nothing is said."""
+        if not self.said:
+            return np.ones(len(self.both))
+        doubt: Floats = np.maximum(1 - self.both.max(axis=1), _LEAST_WRONG)
+        return doubt
+
+    def labels(self, row: int) -> dict[str, str]:
+        """Voice -> what it says of a record."""
+        return {
+            name: self.classes[int(voice[row].argmax())]
+            for name, voice in self.said.items()
+            if np.isfinite(voice[row]).all()
+        }
+
+
+def _spread(words: Mapping[str, float] | None, classes: Sequence[str]) -> list[float]:
+    """Probabilities of all classes; what is missing to 1 is spread over those that are not named."""
+    if words is None:
+        return [np.nan] * len(classes)
+    rest = max(1 - sum(words.values()), 0.0) / max(len(classes) - len(words), 1)
+    every = [words.get(name, rest) for name in classes]
+    return [value / max(sum(every), 1e-9) for value in every]
+
+
+def model_words(
+    others: pl.DataFrame, answers: Answers, labels: LabelSet | None
+) -> list[Mapping[str, float] | None]:
+    """What a model says of each record: by its answers, else in the columns of annotate.predict."""
+    told: list[Mapping[str, float] | None] = [None] * others.height
+    columns = ("prediction", "prediction_probability", "prediction_probabilities")
+    if {*columns} <= {*others.columns}:
+        for row, (label, sure, of_all) in enumerate(others.select(columns).iter_rows()):
+            told[row] = _words(label, sure, orjson.loads(of_all) if of_all else None, labels)
+    for row, id_ in enumerate(others["id"]):
+        if (one := answers.by_id.get(id_)) is not None:
+            told[row] = _words(one.predicted, one.confidence, one.probabilities, labels)
+    return told
+
+
+def _words(
+    label: str | None, sure: float | None, of_all: Mapping[str, float] | None, labels: LabelSet | None
+) -> Mapping[str, float] | None:
+    """Label -> probability; an answer that says none counts as sure. None for no label of the set."""
+    name = canonical(label, labels)
+    if name is None or (labels is not None and name not in labels.names):
+        return None
+    named = canonical_probabilities(of_all, labels) or {name: 1.0 if sure is None else sure}
+    return {key: value for key, value in named.items() if labels is None or key in labels.names}

@@ -1,0 +1,33 @@
+"""What the proxy and the lines of a text say of records without a label: two opinions and their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from datakit.proxy.data import Floats, ProxyData
+from datakit.proxy.lines import LineVoice
+from datakit.proxy.model import fit
+
+_NEVER = 1e-5
+"""Probability that no voice goes below where opinions are multiplied."""
+
+
+def two_voices(known: ProxyData, labels: Sequence[str], others: ProxyData, seed: int) -> tuple[Floats, ...]:
+    """(n, classes) of `others` twice, each row sums to 1, classes sorted: by the proxy, and by single lines.
+
+    A text without a line has the proxy's word for both.
+    """
+    fitted = fit(known, labels, seed)
+    proxy = fitted.probabilities(others)
+    silent = np.full((len(known), len(fitted.classes)), 1 / len(fitted.classes))
+    lines = LineVoice(known, labels, others, seed).probabilities(np.concatenate([silent, proxy]))
+    return proxy, lines[len(known) :]
+
+
+def together(voices: Sequence[Floats]) -> Floats:
+    """(n, classes) the geometric mean of opinions: where two differ, neither is sure. NaN is none."""
+    product = np.exp(np.nanmean([np.log(np.maximum(voice, _NEVER)) for voice in voices], axis=0))
+    mean: Floats = product / product.sum(axis=1, keepdims=True)
+    return mean

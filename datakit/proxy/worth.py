@@ -1,0 +1,157 @@
+"""Which records a person should label next: those whose labels would say most about the errors that are left.
+
+A label says something about every record that is like its own. So each record without a label counts by the
+chance that it is predicted wrongly, as far as a chosen record is like it and no labelled or chosen one is as
+much (facility location, whose greedy choice is at least 63% of the best one: Nemhauser, Wolsey and Fisher
+1978; weighed by doubt as in Wei, Iyer and Bilmes 2015). Doubt alone would pick what is odd or illegible, and
+many of a kind at once; likeness alone would pick what everybody knows.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from datakit.proxy.data import Floats, ProxyData, Rows
+from datakit.proxy.model import PICTURE_SHARE
+from datakit.proxy.spaces import PictureSpace, TextSpace, line_characters
+
+MOST = 10_000
+"""Records without a label that are compared with one another; of more so many are drawn."""
+ALIKE = 0.4
+"""Likeness from which one record is said to stand for another. Of drawn screens one pair in 100 of different
+classes is 0.29 alike or more, one in 10 of one layout 0.48 (scripts/screens/hard.py, 2026-11-27)."""
+_POWER = 2
+"""Likenesses count squared: many faint ones are no near one. On drawn screens 1 and 4 took more labels."""
+_BLOCK = 512
+
+Points = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A record that should be labelled."""
+
+    row: int
+    """Its number among those without a label."""
+    worth: float
+    """Errors that its label speaks about: the sum of their chances, each by likeness squared."""
+    alike: int
+    """Others without a label that are like it (`ALIKE`), and not as much like a labelled or earlier one."""
+    likeness: float
+    """To the nearest labelled record, 0 to 1."""
+
+
+def most_worth(known: ProxyData, others: ProxyData, wrong: Floats, count: int, seed: int) -> list[Pick]:
+    """The `count` records of `others` that are worth most, in order; fewer where there are no more.
+
+    `known` has a label. `wrong` is the chance that each of `others` is predicted wrongly, (n,) 0 to 1. Of one
+    group no two are picked, and none of a group that is labelled.
+    """
+    free = _free(known, others)
+    if len(free) > MOST:
+        free = np.sort(np.random.default_rng(seed).choice(free, MOST, replace=False))
+    if not len(free):
+        return []
+    open_ = others.take(free)
+    points = _points(known, open_, seed)
+    covered, mine = points[: len(known)], points[len(known) :]
+    nearest = _nearest(mine, covered)
+    search = _Search(mine, wrong[free].astype(np.float32), nearest)
+    picks = []
+    taken: set[str] = set()
+    for row, worth, alike in search.picks():
+        if open_.groups[row] in taken:
+            continue
+        taken.add(open_.groups[row])
+        picks.append(Pick(int(free[row]), worth, alike, float(nearest[row])))
+        search.take(row)
+        if len(picks) == count:
+            break
+    return picks
+
+
+def _free(known: ProxyData, others: ProxyData) -> Rows:
+    """The rows of `others` whose group has no label."""
+    labelled = set(known.groups)
+    return np.array([row for row, group in enumerate(others.groups) if group not in labelled], dtype=np.int64)
+
+
+class _Search:
+    """The greedy choice. What a record is worth only falls as others are chosen, so of all but a few an older
+    figure is enough (Minoux 1978)."""
+
+    def __init__(self, points: Points, wrong: Points, nearest: Points) -> None:
+        self._points, self._wrong = points, wrong
+        self._cover: Points = nearest**_POWER
+        worth = np.concatenate(
+            [self._worth(_likeness(points[at : at + _BLOCK], points)) for at in range(0, len(points), _BLOCK)]
+        )
+        self._heap = [(-float(value), row) for row, value in enumerate(worth)]
+        heapq.heapify(self._heap)
+
+    def picks(self) -> Iterator[tuple[int, float, int]]:
+        """Row, worth and how many are like it, the most worth first; one that is taken changes the next."""
+        while self._heap:
+            older, row = heapq.heappop(self._heap)
+            like = _likeness(self._points[row : row + 1], self._points)
+            worth = float(self._worth(like)[0])
+            if self._heap and (-worth, row) > self._heap[0] and -worth > older:
+                heapq.heappush(self._heap, (-worth, row))
+                continue
+            is_near = (like[0] >= ALIKE) & (like[0] ** _POWER > self._cover)
+            yield row, worth, int(is_near.sum() - is_near[row])
+
+    def take(self, row: int) -> None:
+        """Counts a record as labelled."""
+        like = _likeness(self._points[row : row + 1], self._points)[0]
+        self._cover = np.maximum(self._cover, like**_POWER)
+
+    def _worth(self, like: Points) -> Points:
+        worth: Points = np.maximum(like**_POWER - self._cover, 0.0) @ self._wrong
+        return worth
+
+
+def _nearest(points: Points, labelled: Points) -> Points:
+    """(points,) likeness to the nearest labelled record; 0 where there is none."""
+    nearest = np.zeros(len(points), dtype=np.float32)
+    for at in range(0, len(points), _BLOCK):
+        like = _likeness(points[at : at + _BLOCK], labelled)
+        nearest[at : at + _BLOCK] = like.max(axis=1, initial=0.0)
+    return nearest
+
+
+def _points(known: ProxyData, others: ProxyData, seed: int) -> Points:
+    """(known and others, d) of length 1, whose products are likenesses: of text, and with a share of picture
+    where there is one. Records with neither are alike."""
+    texts = [*known.texts, *others.texts]
+    parts = []
+    is_said = np.array([bool(text.strip()) for text in texts], dtype=bool)
+    if len(set(texts)) > 1:
+        space = TextSpace(texts, line_characters, seed)
+        parts.append(np.sqrt(1 - PICTURE_SHARE) * _of_length_1(space.points) * is_said[:, None])
+    if known.pictures is not None and others.pictures is not None:
+        pictures = np.concatenate([known.pictures, others.pictures])
+        seen = np.flatnonzero(np.isfinite(pictures).all(axis=1))
+        looks = np.zeros((len(texts), pictures.shape[1]))
+        if len(seen):
+            looks[seen] = PictureSpace(pictures[seen]).points
+        parts.append(np.sqrt(PICTURE_SHARE) * _of_length_1(looks))
+    points = np.concatenate([*parts, np.zeros((len(texts), 1))], axis=1)
+    points[~points.any(axis=1), -1] = 1.0
+    return _of_length_1(points).astype(np.float32)
+
+
+def _of_length_1(points: Floats) -> Floats:
+    unit: Floats = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    return unit
+
+
+def _likeness(some: Points, points: Points) -> Points:
+    """(some, points) 0 to 1."""
+    alike: Points = np.clip(some @ points.T, 0.0, 1.0)
+    return alike
