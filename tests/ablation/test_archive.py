@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import subprocess
 import sys
@@ -11,12 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from datakit.ablation.packed_command import KEPT, trainings
+from datakit.artifacts.ablation_results import trainings_of
 from datakit.core.qwen_models import qwen_model
 from datakit.serving.records import split_items
 from datakit.serving.requirements import prompt_tokens
 from tests.ablation.conftest import Ablation
 from tests.support import fake_trainer, fake_vllm
 from tests.support.unpacked import free_port, write_compiled, write_python
+from tests.support.waiting import until
 
 RATES = ("--set", "train.learning_rate=1e-3,2e-3")
 FIRST = "base-s1"
