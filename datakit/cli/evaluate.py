@@ -174,12 +174,20 @@ def command(
 
 def _take_over(archive: Path, of: Path | None, *, quiet: bool) -> tuple[Path, TakenOver, list[str]]:
     """The build that results are of, where they lie now, and what speaks against their scores."""
+    from datakit.artifacts.ablation_results import is_ablation_results
     from datakit.artifacts.build_folder import BuildFolder, builds_in
+    from datakit.core.errors import UserError
+    from datakit.core.scripts import shell_words
     from datakit.evaluation.taking_over import build_of, take_over
     from datakit.handoff.other_base import other_base
     from datakit.recipe.recipe import project_of
     from datakit.recipe.yaml_file import show_path
 
+    if archive.is_file() and is_ablation_results(archive):
+        raise UserError(
+            f"{archive} holds the results of an ablation, of several builds",
+            remedy=f"Compare them: {shell_words(['datakit', 'ablate', 'RECIPE', '--results', str(archive)])}",
+        )
     if of is not None:
         build = BuildFolder.open(of)
     else:

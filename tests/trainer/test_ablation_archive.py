@@ -40,7 +40,7 @@ name: tiny
 labels: ../templates/ecom/labels.yaml
 steps:
   - read.jsonl: {path: ../examples/ecom/train.jsonl, image: image, label: label}
-  - curate.split: {val: 0.1, stratify: label}
+  - curate.split: {val: 0.1, stratify: null}
   - render.chat: {prompt: ecom/classify_v1.j2, answer: label_only, max_chars: 2500}
 emit: [llamafactory]
 """
@@ -133,6 +133,8 @@ def archive(
         "train.learning_rate=1e-3",
         "--bundle",
         "it.tar",
+        "--limit",
+        "48",
         "--quiet",
     ]
     subprocess.run(
