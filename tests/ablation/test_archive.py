@@ -15,6 +15,7 @@ import pytest
 
 from datakit.ablation.packed_command import KEPT, trainings
 from datakit.artifacts.ablation_results import trainings_of
+from datakit.cli import run
 from datakit.core.qwen_models import qwen_model
 from datakit.serving.records import split_items
 from datakit.serving.requirements import prompt_tokens
@@ -113,6 +114,8 @@ def test_power_is_said_before_and_what_is_alike_is_packed_once(ablation: Ablatio
     assert ablation.go("--bundle", str(again)) == 0
     assert again.read_bytes() == archive.read_bytes()
     assert ablation.go("--bundle", str(archive)) == 0, "an own archive may be written over"
+    assert run(["bundle", str(ablation.folder.path), "-o", str(again)]) == 2
+    assert "datakit ablate RECIPE --bundle" in ablation.folds.capsys.readouterr().err
     archive.write_bytes(b"mine")
     assert ablation.go("--bundle", str(archive)) == 2
     assert archive.read_bytes() == b"mine"
@@ -132,6 +135,8 @@ def test_one_archive_trains_all_and_its_results_are_compared_at_home(
         assert tar.getnames()[:2] == ["ablation-results.json", "report.html"]
     assert len(there.go().split("is passed over")) > 9
     assert len(there.trained()) == 3
+    assert run(["evaluate", str(there.results)]) == 2
+    assert "datakit ablate RECIPE --results" in ablation.folds.capsys.readouterr().err
     document = ablation.json("--results", str(there.results))
     assert [change["verdict"] for change in document["changes"]] == ["noise", "noise"]
     assert document["unanswered"] == []
