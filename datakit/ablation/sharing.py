@@ -22,7 +22,7 @@ LOOK_S = 2.0
 IN_A_ROW = 2
 """So many failures one after the other are the machine's, and no further training is begun."""
 _FINE = (Exit.FINE, Exit.PARTIAL)
-_STOPPED = (129, 130, 143)
+_STOPPED = (Exit.BUDGET, Exit.HUNG_UP, Exit.INTERRUPTED, Exit.TERMINATED)
 _CANNOT_LOCK = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 
 Say = Callable[[str], None]
