@@ -214,8 +214,9 @@ def _tell(
     print()
     if result.effects:
         head, rows = telling.table(result)
+        widths = [max(map(len, column)) for column in zip(head, *rows)]  # noqa: B905
         for row in (head, *rows):
-            print("  ".join(cell.ljust(14) for cell in row).rstrip())
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())  # noqa: B905
     for line in lines(result, costs(list(about.jobs(folder)))):
         print(line)
     for name, code in failed.items():

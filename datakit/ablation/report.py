@@ -14,7 +14,7 @@ from datakit.ablation.comparing import Comparison
 from datakit.ablation.hours import Cost
 from datakit.core.clock import utc_now
 
-_WIDTH, _LEFT, _ROW, _TOP = 760, 280, 28, 24
+_WIDTH, _LEFT, _ROW, _TOP, _EDGE = 760, 270, 28, 24, 24
 _LONGEST = 40
 _PAGE = """\
 <!doctype html>
@@ -24,7 +24,8 @@ _PAGE = """\
 :root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; width: 100% } th, td { padding: .3rem .6rem; text-align: left }
-th { border-bottom: 1px solid } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
+th { border-bottom: 1px solid } td.n, th.n { text-align: right; white-space: nowrap }
+td.n { font-variant-numeric: tabular-nums }
 tr + tr td { border-top: 1px solid #8884 } .wide { overflow-x: auto } svg { max-width: 100%; height: auto }
 .ends { stroke: #2a78d6; stroke-width: 2 } .zero { stroke: currentColor; stroke-dasharray: 4 }
 svg text { fill: currentColor; font-size: 13px } .noise { opacity: .65 }
@@ -48,9 +49,11 @@ svg text { fill: currentColor; font-size: 13px } .noise { opacity: .65 }
 <line class="ends" x1="{{ dot.low }}" x2="{{ dot.high }}" y1="{{ dot.y }}" y2="{{ dot.y }}"/>
 <circle cx="{{ dot.at }}" cy="{{ dot.y }}" r="5" fill="#2a78d6"/>
 {% endfor %}
-<text x="{{ zero }}" y="{{ height - 6 }}" text-anchor="middle">0</text>
-<text x="{{ width }}" y="{{ height - 6 }}" text-anchor="end">points, with 95% intervals</text>
+{% for tick in ticks %}
+<text x="{{ tick[0] }}" y="{{ height - 6 }}" text-anchor="middle">{{ tick[1] }}</text>
+{% endfor %}
 </svg>
+<p>Points of accuracy less the base, with 95% intervals.</p>
 {% endif %}
 <ul>{% for line in lines %}<li>{{ line }}</li>{% endfor %}</ul>
 </html>
@@ -69,7 +72,7 @@ class _Dot:
 def write_report(out: Path, recipe: str, result: Comparison, planned: Sequence[Cost]) -> None:
     """Puts the page in its place, whole or not at all: table, plot, power, and the next experiment."""
     head, rows = telling.table(result) if result.effects else ((), [])
-    zero, dots = _dots(result)
+    dots, ticks = _plot(result)
     page = Environment(autoescape=True, undefined=StrictUndefined).from_string(_PAGE)
     text = page.render(
         recipe=recipe,
@@ -79,7 +82,8 @@ def write_report(out: Path, recipe: str, result: Comparison, planned: Sequence[C
         rows=rows,
         right=range(1, 8),
         dots=dots,
-        zero=zero,
+        ticks=ticks,
+        zero=ticks[0][0],
         width=_WIDTH,
         height=_TOP + _ROW * len(dots) + _TOP,
         lines=list(lines(result, planned)),
@@ -92,20 +96,23 @@ def write_report(out: Path, recipe: str, result: Comparison, planned: Sequence[C
 def lines(result: Comparison, planned: Sequence[Cost]) -> list[str]:
     """What is said below the table."""
     found: list[str] = []
-    if result.effects:
-        found.append(telling.power_of(result.records, len(result.effects), result).words())
+    power = telling.power_of(result.records, len(result.effects), result) if result.effects else None
+    if power is not None:
+        found.append(power.words())
     found += [f"Note: {note}" for note in (*telling.notes_on(result), *result.notes)]
     if result.base is None:
         found.append("The base has no answers yet, so nothing can be compared.")
     if result.unanswered:
         found.append(f"Not answered yet: {', '.join(result.unanswered)}")
-    elif result.effects:
+    elif power is not None and power.smallest is None:
+        found.append("Next: more held-out records; with these nothing can be told, whatever is trained")
+    elif power is not None:
         found.append(telling.next_experiment(result, planned).words())
     return found
 
 
-def _dots(result: Comparison) -> tuple[float, list[_Dot]]:
-    """Where 0 stands in the plot, and the dot of each change with the ends of its interval."""
+def _plot(result: Comparison) -> tuple[list[_Dot], list[tuple[float, str]]]:
+    """The dot of each change with the ends of its interval; and where 0 and the outermost ends stand."""
     figures = [
         (own.change.words, result.effects[own.change.name].figures["accuracy"])
         for own in result.changes
@@ -113,10 +120,10 @@ def _dots(result: Comparison) -> tuple[float, list[_Dot]]:
     ]
     least = min([0.0, *(figure.low for _, figure in figures)])
     most = max([0.0, *(figure.high for _, figure in figures)])
-    scale = (_WIDTH - _LEFT - 12) / ((most - least) or 1.0)
+    scale = (_WIDTH - _LEFT - 2 * _EDGE) / ((most - least) or 1.0)
 
     def place(value: float) -> float:
-        return round(_LEFT + (value - least) * scale, 1)
+        return round(_LEFT + _EDGE + (value - least) * scale, 1)
 
     dots = [
         _Dot(
@@ -126,4 +133,6 @@ def _dots(result: Comparison) -> tuple[float, list[_Dot]]:
         )
         for at, (words, figure) in enumerate(figures)
     ]
-    return place(0.0), dots
+    ticks = [(place(0.0), "0")]
+    ticks += [(place(end), f"{100 * end:+.1f}") for end in (least, most) if abs(end) * scale > 2 * _EDGE]
+    return dots, ticks

@@ -122,7 +122,8 @@ def notes_on(result: Comparison) -> Iterator[str]:
     trained = [len(own.runs) for own in result.changes]
     if result.base is not None and result.effects:
         many = len(result.effects)
-        yield f"p is of accuracy, corrected for {many} comparisons (Holm); noise is {ALPHA} and more"
+        corrected = f", corrected for {many} comparisons (Holm); intervals are not" if many > 1 else ""
+        yield f"p is of accuracy{corrected}; noise is {ALPHA} and more"
         if max(trained) == len(result.base.runs) == 1:
             yield (
                 "each was trained once (McNemar's exact test): the luck of a training is in no interval and "
