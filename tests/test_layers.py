@@ -38,7 +38,10 @@ ALLOWED = {
     "handoff": {*BASE, "cards", "checking", "llm", "run", "training", "evaluation", "serving", "handoff"},
     "kfold": {*BASE, "recipe", "run", "training", "handoff", "kfold"},
     "ablation": {*BASE, "recipe", "run", "training", "cards", "evaluation", "handoff", "kfold", "ablation"},
-    "bundling": {*BASE, "llm", "run", "training", "evaluation", "serving", "handoff", "bundling"},
+    "bundling": {
+        *BASE,
+        *("llm", "run", "training", "evaluation", "serving", "handoff", "ablation", "bundling"),
+    },
     "testing": {*BASE, "llm", "recipe", "run", "testing"},
     "starting": {*BASE, "recipe", "run", "read", "library", "estimate", "starting"},
 }

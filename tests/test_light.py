@@ -240,6 +240,13 @@ def test_results_of_a_run_are_packed_for_home(here: dict[str, Any], made: BuildF
     assert list(files) == ["predictions_val_lora-1a2b3c.jsonl"]
 
 
+def test_trainings_of_an_ablation_are_compared(here: dict[str, Any]) -> None:
+    names, code, records, effects, is_on_page = here["ablation"]
+    assert (names, code, is_on_page) == (["base-s1", "other-s1"], 0, True)
+    assert records > 10
+    assert effects["other"][1] in ("noise", "hurts")
+
+
 def test_trainer_and_server_are_called_by_what_is_packed(here: dict[str, Any], made: BuildFolder) -> None:
     work = here["processes"]
     base = "model_name_or_path=Qwen/Qwen2.5-VL-3B-Instruct"

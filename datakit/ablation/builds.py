@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from datakit.ablation.changes import Load
-from datakit.artifacts.ablation import AblationFolder, AblationRecord, Change, Job
+from datakit.artifacts.ablation import AblationFolder, AblationRecord, Change
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import BuildReport
 from datakit.core.errors import UserError
@@ -234,16 +234,15 @@ def _refuse_working(folder: AblationFolder) -> None:
             )
 
 
-def part_of(jobs: Sequence[Job], part: tuple[int, int]) -> list[Job]:
-    """The jobs of one machine of several, dealt in turn."""
-    number, of = part
-    return list(jobs[number - 1 :: of])
+def shown_recipe(recipe: Recipe) -> str:
+    """The recipe's path as it is typed in its project."""
+    project, path = recipe.project.absolute(), recipe.path.absolute()
+    return str(path.relative_to(project) if path.is_relative_to(project) else path)
 
 
 def _write_script(folder: AblationFolder, wanted: Wanted, record: AblationRecord, recipe: Recipe) -> None:
-    project, path = recipe.project.absolute(), recipe.path.absolute()
-    shown = path.relative_to(project) if path.is_relative_to(project) else path
-    command = Wanted(shown, (), limit=wanted.limit).command(record).split(" ", 1)[1]
+    project = recipe.project.absolute()
+    command = Wanted(Path(shown_recipe(recipe)), (), limit=wanted.limit).command(record).split(" ", 1)[1]
     text = "\n".join(
         (
             "#!/usr/bin/env bash",

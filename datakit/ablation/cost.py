@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from datakit.artifacts.ablation import AblationFolder, AblationRecord, Job
+from datakit.ablation.hours import GPU, Cost, hours_of, measured_hours
+from datakit.artifacts.ablation import AblationFolder, AblationRecord
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.errors import Exit, UserError
 from datakit.core.qwen_models import qwen_model
-from datakit.handoff.stages import EXPORT, PREDICT, TRAIN, StageRecords
+from datakit.evaluation.taking_over import BROUGHT
+from datakit.handoff.stages import StageRecords
 from datakit.training.forecast import forecast, work_of
 from datakit.training.gpus import gpu_named
 from datakit.training.memory import mode_of
 from datakit.training.run_folder import RunFolder
 
-GPU = "H100"
 AROUND_H = 0.1
 """Hours beside the training's steps, each time: loading, export, start of the server, answers."""
-BASIS = f"as `datakit plan --train --gpu {GPU}` reckons them; measured once one ran"
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of one training."""
-
-    job: Job
-    hours: float | None
-    """GPU hours; None where they cannot be reckoned."""
-    done: bool
-    """Whether it was trained and has answered, so that the hours are spent."""
 
 
 def costs(folder: AblationFolder, record: AblationRecord) -> tuple[list[Cost], bool]:
@@ -52,16 +40,10 @@ def costs(folder: AblationFolder, record: AblationRecord) -> tuple[list[Cost], b
 
 
 def _measured(build: BuildFolder) -> float | None:
-    """GPU hours of the stages as they were done; None while one is not."""
+    """GPU hours of a training that ran here, or on the machine that its results came from."""
     run = RunFolder.of(build.path)
-    records = StageRecords(run.folder)
-    stages = [records.read(stage) for stage in (TRAIN, EXPORT, PREDICT)]
-    seconds = 0.0
-    for stage in stages:
-        if stage is None or not stage.is_done:
-            return None
-        seconds += stage.seconds
-    return seconds / 3600 * run.gpus
+    there = measured_hours(StageRecords(run.folder / BROUGHT), run.gpus)
+    return there or measured_hours(StageRecords(run.folder), run.gpus)
 
 
 def _forecast(build: BuildFolder) -> float | None:
@@ -75,12 +57,6 @@ def _forecast(build: BuildFolder) -> float | None:
     if work is None:
         return None
     return forecast(size, keys, mode_of(run.deepspeed()), work, gpu_named(GPU), run.gpus, None).gpu_hours
-
-
-def hours_of(planned: Sequence[Cost]) -> float | None:
-    """All of them together; None where one is unknown."""
-    known = [cost.hours for cost in planned if cost.hours is not None]
-    return sum(known) if len(known) == len(planned) else None
 
 
 def check_budget(planned: Sequence[Cost], budget: float | None, command: str) -> None:

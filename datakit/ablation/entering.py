@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datakit.ablation.joining import Comparison, scores_of
+from datakit.ablation.comparing import Comparison
+from datakit.ablation.joining import scores_of
 from datakit.artifacts.ablation import AblationFolder
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import add_score, ledger_file

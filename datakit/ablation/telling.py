@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datakit.ablation.cost import BASIS, Cost, hours_of
-from datakit.ablation.joining import Comparison
-from datakit.artifacts.ablation import BASE, AblationRecord, Change
+from datakit.ablation.comparing import Comparison
+from datakit.ablation.hours import BASIS, Cost, hours_of
+from datakit.artifacts.ablation_record import BASE, Change
 from datakit.evaluation.pooled import ALPHA, NOISE, expected_gain
 from datakit.evaluation.power import DISCORDANT, WANTED, smallest_seen
 
@@ -122,7 +122,8 @@ def notes_on(result: Comparison) -> Iterator[str]:
     trained = [len(own.runs) for own in result.changes]
     if result.base is not None and result.effects:
         many = len(result.effects)
-        yield f"p is of accuracy, corrected for {many} comparisons (Holm); noise is {ALPHA} and more"
+        corrected = f", corrected for {many} comparisons (Holm); intervals are not" if many > 1 else ""
+        yield f"p is of accuracy{corrected}; noise is {ALPHA} and more"
         if max(trained) == len(result.base.runs) == 1:
             yield (
                 "each was trained once (McNemar's exact test): the luck of a training is in no interval and "
@@ -156,7 +157,7 @@ class Next:
         return f"Next: {self.seeds} more trainings of `{self.change.words}` and the base, {hours} ({gain})"
 
 
-def next_experiment(result: Comparison, record: AblationRecord, planned: Sequence[Cost]) -> Next:
+def next_experiment(result: Comparison, planned: Sequence[Cost]) -> Next:
     """Of the changes that are called noise the one with the greatest expected gain.
 
     Where records cause most of its variance, more of them are proposed; else as many trainings again, or two

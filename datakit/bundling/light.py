@@ -14,6 +14,7 @@ need (YAML, tokens) they import where that work starts.
     training     train(RunFolder.packed(PackedData(folder)), Place(), say, check_machine=...), and export
     server       running(ServeCommand.of(packed.serving, model), log)
     stages       predict and evaluate as a bundle's predict.py and evaluate.py call them
+    ablation     ablation.packed_command: all trainings of an ablation's archive, compared, and results.tar
     handoff      Handoff(road).go(): every stage with its reason, its record, and status.json
 """
 
@@ -28,7 +29,17 @@ PACKAGES = ("jinja2", "numpy", "PIL", "pydantic")
 
 MODULES = (
     "datakit",
+    "datakit.ablation",
+    "datakit.ablation.comparing",
+    "datakit.ablation.hours",
+    "datakit.ablation.packed_command",
+    "datakit.ablation.packed_results",
+    "datakit.ablation.report",
+    "datakit.ablation.sharing",
+    "datakit.ablation.telling",
     "datakit.artifacts",
+    "datakit.artifacts.ablation_record",
+    "datakit.artifacts.ablation_results",
     "datakit.artifacts.data_set",
     "datakit.artifacts.document",
     "datakit.artifacts.emitted",
@@ -37,6 +48,7 @@ MODULES = (
     "datakit.artifacts.names",
     "datakit.artifacts.needs",
     "datakit.artifacts.packed",
+    "datakit.artifacts.packed_ablation",
     "datakit.artifacts.predictions",
     "datakit.artifacts.results",
     "datakit.artifacts.run_ids",
@@ -114,6 +126,8 @@ MODULES = (
     "datakit.evaluation.metrics_text",
     "datakit.evaluation.outcomes",
     "datakit.evaluation.packed",
+    "datakit.evaluation.pooled",
+    "datakit.evaluation.power",
     "datakit.evaluation.source",
     "datakit.evaluation.summary",
     "datakit.evaluation.tasks",

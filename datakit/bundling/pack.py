@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import orjson
 from pydantic import BaseModel
@@ -22,8 +19,10 @@ from datakit.artifacts import names
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.changed_files import changed_files, shown_changes
 from datakit.artifacts.manifest import Manifest
+from datakit.artifacts.needs import Needs
 from datakit.artifacts.signoff import require_signoff
 from datakit.bundling import light
+from datakit.bundling.archive import Writer, is_bundle
 from datakit.bundling.images import at_training_size
 from datakit.bundling.needs import needs_of
 from datakit.bundling.packed import packed_of
@@ -32,7 +31,6 @@ from datakit.bundling.start_here import start_here
 from datakit.core.errors import UserError
 from datakit.core.regular_files import read_regular, regular
 from datakit.core.replacing import check_replaceable
-from datakit.core.visible import has_controls
 from datakit.handoff.doctor import SUMS
 from datakit.serving.images import TrainedView
 from datakit.serving.requirements import NEED, trainer_limits
@@ -50,12 +48,7 @@ _KEPT = (
     names.ASK_PYTHON,
     names.ASK_SCRIPT,
 )
-_TIME = 315_532_800
-"""1980-01-01: the same build gives the same archive, and every tool can read the date."""
 _AT_ONCE = 64
-_MOST_UNPACKED, _HEADERS = 100, 1 << 20
-"""Times that a bundle unpacks to at most what it packs to, and bytes besides: JSON packs tenfold."""
-_MOST_SUMS = 1 << 28
 
 
 class Bundle(BaseModel):
@@ -81,6 +74,12 @@ def bundle(build: Path, out: Path) -> Bundle:
     Raises UserError for a folder that is no build, was changed since, or misses a file, and where `out` is
     a file of another kind; and where its recipe wants it signed off, and nobody has.
     """
+    run, manifest = packable(build)
+    return written(out, f"{manifest.name}-bundle", lambda writer: fill(writer, run, manifest))
+
+
+def packable(build: Path) -> tuple[RunFolder, Manifest]:
+    """A build that can be packed. Raises UserError for one that cannot, as `bundle` does."""
     run = RunFolder.of(build)
     manifest = run.build.find_manifest()
     if manifest is None:
@@ -95,13 +94,21 @@ def bundle(build: Path, out: Path) -> Bundle:
         )
     _check_whole(run.build)
     require_signoff(run.build)
-    check_replaceable(out, "a bundle as datakit packed it", _is_bundle)
+    return run, manifest
+
+
+def written(out: Path, top: str, fill_it: Callable[[Writer], object], *, links: bool = False) -> Bundle:
+    """The archive `out` with the folder `top`, whole or not at all; with `links` equal files are one.
+
+    Raises UserError where `out` is a file of another kind.
+    """
+    check_replaceable(out, "a bundle as datakit packed it", is_bundle)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.name}.part")
     try:
-        writer = _Writer(draft, f"{manifest.name}-bundle")
+        writer = Writer(draft, top, links=links)
         with writer:
-            _fill(writer, run, manifest)
+            fill_it(writer)
         os.replace(draft, out)
     finally:
         draft.unlink(missing_ok=True)
@@ -118,7 +125,11 @@ def bundle(build: Path, out: Path) -> Bundle:
     )
 
 
-def _fill(writer: _Writer, run: RunFolder, manifest: Manifest) -> None:
+def fill(writer: Writer, run: RunFolder, manifest: Manifest, inside: str = "") -> Needs:
+    """Adds the bundle of a build in the archive's own folder, or in the folder `inside` (`NAME/`) of it.
+
+    What its machine needs comes back.
+    """
     name, build = manifest.name, run.build
     wanted = [names.TRAINING, names.EXPORT, *build.entries.values()]
     wanted += [kept_name for kept_name in _KEPT if (build.path / kept_name).is_file()]
@@ -136,27 +147,39 @@ def _fill(writer: _Writer, run: RunFolder, manifest: Manifest) -> None:
     contents["bundle.json"] = _about(manifest)
     pictures = [f"{name}/images/{path.name}" for path in build.images_folder.glob("*")]
     listed = [*contents, *pictures, START_HERE, SUMS]
-    contents[START_HERE] = start_here(name, writer.top, needs, listed).encode()
+    contents[START_HERE] = start_here(name, f"{writer.top}/{inside}".rstrip("/"), needs, listed).encode()
     for path in sorted(contents):
         content = contents[path]
-        writer.add(path, read_regular(content) if isinstance(content, Path) else content)
+        writer.add(f"{inside}{path}", read_regular(content) if isinstance(content, Path) else content)
     view = TrainedView(build.emitted_for(NEED).image_max_pixels, trainer_limits(build))
-    _add_pictures(writer, build, f"{name}/images", view)
-    sums = "".join(f"{digest}  {path}\n" for path, digest in sorted(writer.sums.items()))
-    writer.add(SUMS, sums.encode())
+    _add_pictures(writer, build, f"{inside}{name}/images", view)
+    writer.add_sums(inside)
+    return needs
 
 
-def _add_pictures(writer: _Writer, build: BuildFolder, target: str, view: TrainedView) -> None:
+def _add_pictures(writer: Writer, build: BuildFolder, target: str, view: TrainedView) -> None:
     """Some at a time, in order: Pillow works without the interpreter's lock, and memory stays bounded."""
     waiting = iter(sorted(build.images_folder.glob("*")))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while paths := list(islice(waiting, _AT_ONCE)):
-            for path, smaller in zip(
-                paths, pool.map(lambda p: at_training_size(p, view), paths), strict=True
-            ):
+            shown = pool.map(lambda path: _shown(writer, path, view), paths)
+            for path, (mark, content, is_smaller) in zip(paths, shown, strict=True):
                 writer.pictures += 1
-                writer.resized += smaller is not None
-                writer.add(f"{target}/{path.name}", read_regular(path) if smaller is None else smaller)
+                writer.resized += is_smaller
+                writer.add_picture(f"{target}/{path.name}", mark, content)
+
+
+def _shown(writer: Writer, path: Path, view: TrainedView) -> tuple[str, bytes | None, bool]:
+    """What tells a picture and its view apart, its content, and whether it is smaller than the file.
+
+    No content for one that stands in the archive already.
+    """
+    content = read_regular(path)
+    mark = f"{hashlib.sha256(content).hexdigest()} {view}"
+    if mark in writer.shown:
+        return mark, None, False
+    smaller = at_training_size(path, view)
+    return mark, content if smaller is None else smaller, smaller is not None
 
 
 def _about(manifest: Manifest) -> bytes:
@@ -178,82 +201,6 @@ def _check_whole(build: BuildFolder) -> None:
             f"{build.path} is not as it was built: {shown_changes(wrong)}",
             remedy="Build again with --force, or put your changes into the recipe.",
         )
-
-
-@dataclass
-class _Writer:
-    """A tar whose bytes depend on its contents alone."""
-
-    path: Path
-    top: str
-    sums: dict[str, str] = field(default_factory=dict)
-    pictures: int = 0
-    resized: int = 0
-
-    def __enter__(self) -> _Writer:
-        self._file = open(self.path, "wb")
-        self._zipped = None
-        stream: Any = self._file
-        if self.path.name.removesuffix(".part").endswith(("gz", "tgz")):
-            import gzip
-
-            stream = self._zipped = gzip.GzipFile("", "wb", 6, self._file, mtime=0)
-        self._tar = tarfile.open(fileobj=stream, mode="w|", format=tarfile.GNU_FORMAT)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._tar.close()
-                if self._zipped is not None:
-                    self._zipped.close()
-        finally:
-            # Else its stream writes what it holds once more when it is collected, after a full disk.
-            setattr(self._tar.fileobj, "closed", True)  # noqa: B010 (typeshed knows it as a plain file)
-            self._file.close()
-
-    def add(self, path: str, data: bytes) -> None:
-        """One file; scripts may be executed."""
-        _check_member(path)
-        entry = tarfile.TarInfo(f"{self.top}/{path}")
-        entry.size, entry.mtime = len(data), _TIME
-        entry.mode = 0o755 if path.endswith(".sh") else 0o644
-        self._tar.addfile(entry, io.BytesIO(data))
-        self.sums[path] = hashlib.sha256(data).hexdigest()
-
-
-def _check_member(path: str) -> None:
-    """Raises UserError for a name that would be unpacked outside of the bundle's folder, or as another."""
-    parts = path.split("/")
-    if path.startswith("/") or "\\" in path or has_controls(path) or {"", ".", ".."} & set(parts):
-        raise UserError(
-            f"{path!r} cannot stand in an archive: it would be unpacked elsewhere", remedy="Build again."
-        )
-
-
-def _is_bundle(archive: Path) -> bool:
-    """Whether an archive holds a bundle and no file besides. Raises ValueError for what is no archive.
-
-    The archive may be anybody's: nothing in it is unpacked, and it is read no further than bundles go.
-    """
-    names: list[str] = []
-    lines: list[str] = []
-    room = _MOST_UNPACKED * archive.stat().st_size + _HEADERS
-    try:
-        with open(archive, "rb", opener=regular) as file, tarfile.open(fileobj=file) as tar:
-            for member in tar:
-                room -= member.size
-                if room < 0 or not member.isfile() or member.name in names[:1]:
-                    return False
-                names.append(member.name)
-                if member.name.endswith(f"/{SUMS}") and member.size < _MOST_SUMS:
-                    sums = tar.extractfile(member)
-                    lines = sums.read().decode("utf-8").splitlines() if sums is not None else []
-    except tarfile.TarError as error:
-        raise ValueError(f"{archive} is no archive: {error}") from None
-    top = names[0].partition("/")[0] if names else ""
-    expected = [f"{top}/{SUMS}", *(f"{top}/{line.split('  ', 1)[-1]}" for line in lines)]
-    return sorted(names) == sorted(expected)
 
 
 def listed(archive: Path) -> Iterator[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from datakit.ablation.telling import power_of
 from datakit.artifacts import names
+from datakit.artifacts.ablation_record import Job
 from datakit.artifacts.needs import PACKAGES, SERVER_VERSIONS, TRAINER_VERSION, Needs
+from datakit.artifacts.packed_ablation import PackedAblation
 from datakit.core.scripts import shell_words
 
 GIB = 1 << 30
@@ -63,7 +66,36 @@ def start_here(name: str, folder: str, needs: Needs, files: Iterable[str]) -> st
     )
 
 
-def _template() -> Template:
+def start_ablation(about: PackedAblation, folder: str, jobs: Sequence[Job], needs: Sequence[Needs]) -> str:
+    """The page of an ablation's archive, in its folder `folder`."""
+    first = needs[0]
+    rows = [
+        {
+            "name": job.path.name,
+            "change": job.change.words,
+            "steps": own.steps,
+            "time": duration(own.tokens * own.token_flops / (_PEAK["H100"] * _SHARE * own.gpus))
+            if own.tokens * own.token_flops
+            else "not reckoned",
+        }
+        for job, own in zip(jobs, needs, strict=True)
+    ]
+    return _template("start_ablation.md.j2").render(
+        recipe=about.recipe,
+        folder=shell_words([folder]),
+        base=first.base,
+        base_is_folder=first.base_is_folder,
+        trainings=len(jobs),
+        rows=rows,
+        power=power_of(about.held_out, len(about.changes), None).words(),
+        gpus="one GPU" if first.gpus == 1 else f"{first.gpus} GPUs",
+        first=jobs[0].path.name,
+        disk=sum(own.run_bytes for own in needs),
+        command=about.command,
+    )
+
+
+def _template(name: str = "start_here.md.j2") -> Template:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -72,7 +104,7 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters |= {"gib": _gib, "gb": gigabytes, "duration": duration, "code": _code}
-    return environment.get_template("start_here.md.j2")
+    return environment.get_template(name)
 
 
 def _listed(name: str, files: list[str]) -> Iterator[str]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from datakit.cli.ablate_told import Call, costs_now, plan, status, tell, tell_before
 from datakit.cli.machine_options import command_again, machine_of, machine_options, refuse_machine_options
 from datakit.cli.numbers import FiniteNumber
 
 if TYPE_CHECKING:
-    from datakit.ablation.builds import Made, Wanted
-    from datakit.ablation.changes import Load
-    from datakit.ablation.cost import Cost
-    from datakit.ablation.joining import Comparison
-    from datakit.ablation.telling import Power
-    from datakit.artifacts.ablation import AblationRecord, Job
+    from datakit.ablation.builds import Made
+    from datakit.ablation.comparing import Comparison
+    from datakit.artifacts.ablation import Job
     from datakit.kfold.running import Machine
 
 EPILOG = """\b
@@ -26,6 +22,8 @@ Examples:
   datakit ablate recipes/ecom_v3.yaml --drop balance.oversample --set train.learning_rate=1e-5,1e-4 --plan
   datakit ablate recipes/ecom_v3.yaml --drop balance.oversample --seeds 3 --budget-gpu-h 12
   datakit ablate recipes/ecom_v3.yaml --run --vllm /envs/vllm/bin/vllm
+  datakit ablate recipes/ecom_v3.yaml --drop balance.oversample --bundle ablation.tar.gz
+  datakit ablate recipes/ecom_v3.yaml --results results.tar
   datakit ablate recipes/ecom_v3.yaml --join --json | jq '.changes[] | {change, verdict}'
 
 \b
@@ -43,8 +41,21 @@ Exit code: 0 when everything has answered, 3 when something has not: run it agai
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N records of each source.")
 @click.option("--plan", "only_plan", is_flag=True, help="Check the changes and say what is to do.")
 @click.option("--run", "runs", is_flag=True, help="Train, serve and ask each build, then compare.")
-@click.option("--part", metavar="I/N", help="With --run: the share of one of N machines.")
+@click.option("--part", default="", metavar="I/N", help="With --run: the share of one of N machines.")
 @click.option("--join", "joins", is_flag=True, help="Compare the answers that are there; run nothing.")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Pack all of it as one archive, for a machine without datakit and without a network.",
+)
+@click.option(
+    "--results",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="RESULTS",
+    help="Take over the results.tar of such a machine, then compare; once for each machine.",
+)
 @click.option("--status", "only_status", is_flag=True, help="Say how each training stands, start nothing.")
 @click.option("--again", is_flag=True, help="Set an ablation that stands there aside; nothing is deleted.")
 @machine_options
@@ -69,7 +80,7 @@ def command(
     from datakit.ablation.changes import Load, asked, checked
     from datakit.library import load
 
-    part = _check_call(given)
+    _check_call(given)
     machine = machine_of(given) if given["runs"] else None
     way = Load(lambda overrides, drop: load(recipe, overrides, drop=drop))
     changes, notes = asked(drops, sets), list[str]()
@@ -78,76 +89,105 @@ def command(
     wanted = Wanted(recipe, tuple(changes), given["seeds"], given["limit"], given["again"])
     record = record_of(wanted, way.base())
     checked(record.changes, way)  # those that stood there, in a recipe that may have been edited
-    call = _Call(wanted, record, way, given["as_json"], given["quiet"] or given["as_json"])
+    call = Call(wanted, record, way, given["as_json"], given["quiet"] or given["as_json"])
     for note in notes:
         call.say(f"Note: {note}")
     if given["only_plan"]:
-        return _plan(call)
+        return plan(call)
     if given["only_status"]:
-        return _status(call)
-    return _go(call, context, machine, part, joins=given["joins"], budget=given["budget_gpu_h"])
+        return status(call)
+    if given["results"]:
+        call.take(given["results"])
+    made = _made(call, keep=given["joins"] or bool(given["results"]))
+    if given["bundle"]:
+        return _pack(call, made, given["bundle"], given["budget_gpu_h"])
+    return _go(call, made, context, machine, given)
 
 
-@dataclass(frozen=True)
-class _Call:
-    wanted: Wanted
-    record: AblationRecord
-    load: Load
-    as_json: bool
-    quiet: bool
-
-    def say(self, text: str) -> None:
-        click.echo(text, err=self.as_json)
+_ENDED = frozenset({4, 129, 130, 143})
+"""Exit codes after which nothing is compared: the budget, and what ended the process."""
 
 
-def _check_call(given: dict[str, Any]) -> tuple[int, int]:
-    """The part that is wanted, 1 of 1 for all. Raises UsageError for options that do not go together."""
-    ways = [name for name in ("only_plan", "runs", "joins", "only_status") if given[name]]
+def _check_call(given: dict[str, Any]) -> None:
+    """Raises UsageError for options that do not go together, and UserError for a part that is none."""
+    from datakit.ablation.sharing import part_of
+
+    ways = [name for name in ("only_plan", "runs", "joins", "only_status", "bundle") if given[name]]
     if len(ways) > 1:
-        raise click.UsageError("--plan, --run, --join and --status are four ways: give one of them")
-    if given["again"] and ways and ways != ["runs"]:
+        raise click.UsageError("--plan, --run, --join, --status and --bundle are five ways: give one of them")
+    if given["results"] and ways not in ([], ["joins"]):
+        raise click.UsageError("--results compares what came: leave the other way out")
+    if given["again"] and (given["results"] or (ways and ways not in (["runs"], ["bundle"]))):
         raise click.UsageError("--again makes the builds anew: leave it out, or give it with --run")
     if not given["runs"]:
         refuse_machine_options(given)
-    if given["part"] is None:
-        return 1, 1
-    if not given["runs"]:
+    if given["part"] and not given["runs"]:
         raise click.UsageError("--part belongs to --run")
-    number, sign, of = given["part"].partition("/")
-    if not (sign and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= 1000):
-        raise click.UsageError(f"--part {given['part']!r} is not I/N, such as 1/3")
-    return int(number), int(of)
+    part_of([], given["part"])
+    if given["bundle"] and not given["bundle"].name.endswith((".tar", ".tar.gz", ".tgz")):
+        raise click.UsageError(
+            f"--bundle {given['bundle']} is no name of an archive: end it with .tar or .tar.gz"
+        )
 
 
 def _go(
-    call: _Call,
-    context: click.Context,
-    machine: Machine | None,
-    part: tuple[int, int],
-    *,
-    joins: bool,
-    budget: float | None,
+    call: Call, made: Made, context: click.Context, machine: Machine | None, given: dict[str, Any]
 ) -> int:
     from datakit.ablation.cost import check_budget, costs
 
-    made = _made(call, keep=joins)
+    joins, budget = given["joins"] or bool(given["results"]), given["budget_gpu_h"]
     planned, measured = costs(made.folder, made.record) if not joins else ([], False)
     if not joins:
-        _tell_before(call, made, planned, measured)
+        tell_before(call, made, planned, measured)
         check_budget(planned, budget, call.wanted.command(made.record))
     codes = [0]
     if machine is not None:
-        codes.append(_run(call, made, machine, part, context, budget))
-    whole = part == (1, 1)
+        codes.append(_run(call, made, machine, context, given))
+    whole = not given["part"]
     result = None
-    if joins or (machine is not None and whole and max(codes) in (0, 3)):
+    if joins or (machine is not None and whole and not set(codes) & _ENDED):
         result = _joined(call, made)
         codes.append(0 if result.is_whole else 3)
-    _tell(call, made, result, planned)
+    tell(call, made, result, planned)
     return next((code for code in codes if code not in (0, 3)), max(codes))
 
 
-def _made(call: _Call, *, keep: bool) -> Made:
+def _pack(call: Call, made: Made, out: Path, budget: float | None) -> int:
+    """One archive of all trainings; what it will see and cost is told before."""
+    from datakit.ablation.builds import held_out, shown_recipe
+    from datakit.ablation.cost import check_budget, costs
+    from datakit.artifacts.packed_ablation import PackedAblation
+    from datakit.bundling.ablation import bundle_ablation
+    from datakit.cli.tables import print_json
+    from datakit.core.scripts import shell_words
+
+    planned, measured = costs(made.folder, made.record)
+    tell_before(call, made, planned, measured)
+    check_budget(planned, budget, call.wanted.command(made.record))
+    recipe, first = call.load.base(), next(made.folder.jobs(made.record))
+    home = ["datakit", "ablate", shown_recipe(recipe), "--results", "results.tar"]
+    home += [] if call.wanted.limit is None else ["--limit", str(call.wanted.limit)]
+    about = PackedAblation(
+        **made.record.model_dump(exclude={"version"}),
+        seed=recipe.seed,
+        held_out=held_out(made.folder.build(first)),
+        command=shell_words(home),
+    )
+    archive = bundle_ablation(made.folder.path, made.record, about, out)
+    if call.as_json:
+        print_json({**archive.model_dump(), "trainings": len(planned)})
+        return 0
+    click.echo(
+        f"Packed: {archive.path} ({archive.bytes / 1e6:,.1f} MB, {len(planned)} trainings, "
+        f"{archive.files:,} files, {archive.pictures:,} pictures, {archive.resized:,} made smaller)"
+    )
+    click.echo(f"sha256 {archive.sha256}")
+    click.echo(f"There: tar xf {out.name}, then read {archive.starts_with}/START_HERE.md")
+    click.echo(f"Then here: {about.command}")
+    return 0
+
+
+def _made(call: Call, *, keep: bool) -> Made:
     from datakit.ablation.builds import as_they_stand, make
     from datakit.library import build
     from datakit.run.progress import Progress
@@ -165,211 +205,44 @@ def _made(call: _Call, *, keep: bool) -> Made:
     )
 
 
-def _run(
-    call: _Call,
-    made: Made,
-    machine: Machine,
-    part: tuple[int, int],
-    context: click.Context,
-    budget: float | None,
-) -> int:
+def _run(call: Call, made: Made, machine: Machine, context: click.Context, given: dict[str, Any]) -> int:
     """Exit code of the handoffs: that of a failure, 3 where records had no answer, 4 at the budget."""
-    from datakit.ablation.builds import part_of
     from datakit.ablation.cost import check_budget, costs
-    from datakit.core.errors import UserError
+    from datakit.ablation.sharing import exit_of, part_of, share_out
+    from datakit.core.errors import DatakitError, UserError
     from datakit.kfold.running import run_build
 
-    jobs = part_of(list(made.folder.jobs(made.record)), part)
-    line, code = command_again(context), 0
-    for at, job in enumerate(jobs, 1):
+    jobs = part_of(list(made.folder.jobs(made.record)), given["part"])
+    line = command_again(context)
+
+    def work(job: Job) -> int:
         try:
-            check_budget(costs(made.folder, made.record)[0], budget, line)
+            check_budget(costs(made.folder, made.record)[0], given["budget_gpu_h"], line)
         except UserError as error:  # what ran took longer than was reckoned
             click.echo(f"Error:\n{error}", err=True)
             return int(error.exit_code)
-        call.say(f"Training {at} of {len(jobs)}: {job.path.name}")
-        account = run_build(job.path, machine, line, call.say)
+        call.say(f"Training {jobs.index(job) + 1} of {len(jobs)}: {job.path.name}")
+        try:
+            account = run_build(job.path, machine, line, call.say)
+        except DatakitError as error:
+            click.echo(f"Error:\n{job.path.name}: {error}", err=True)
+            return int(error.exit_code)
         if account.failure:
             click.echo(f"Error:\n{account.failure}", err=True)
-        if account.exit not in (0, 3):
-            return account.exit
-        code = max(code, account.exit)
-    return code
+        return account.exit
+
+    return exit_of(share_out(jobs, work, call.say))
 
 
-def _joined(call: _Call, made: Made) -> Comparison:
+def _joined(call: Call, made: Made) -> Comparison:
     from datakit.ablation.entering import enter
     from datakit.ablation.joining import join
+    from datakit.ablation.report import write_report
 
     recipe = call.load.base()
     result = join(made.folder, made.record, recipe.seed)
     if result.effects:
+        write_report(made.folder.page, recipe.name, result, costs_now(made))
         ledger, added = enter(result, made.folder, recipe)
         result.notes.append(f"{added} lines are new in {ledger}" if added else f"{ledger} has these lines")
     return result
-
-
-def _tell_before(call: _Call, made: Made, planned: Sequence[Cost], measured: bool) -> None:
-    """Power and cost, before anything is trained."""
-    from datakit.ablation.builds import held_out
-    from datakit.ablation.telling import cost_lines, power_of
-
-    first = next(made.folder.jobs(made.record))
-    records = held_out(made.folder.build(first))
-    call.say(power_of(records, len(made.record.changes), None).words())
-    for line in cost_lines(planned, measured):
-        call.say(line)
-
-
-def _tell(call: _Call, made: Made, result: Comparison | None, planned: Sequence[Cost]) -> None:
-    from datakit.ablation import telling
-    from datakit.ablation.cost import costs
-    from datakit.cli.tables import print_json, print_table
-
-    if (
-        result is not None
-        and not made.stale
-        and len(made.reports) == len(list(made.folder.jobs(made.record)))
-    ):
-        planned = costs(made.folder, made.record)[0]
-    if call.as_json:
-        print_json(_document(call, made, result, planned))
-        return
-    click.echo(f"Ablation: {made.folder.path}")
-    if made.stale:
-        click.echo(f"Warning: stale: recipe or data were edited since {', '.join(made.stale)} was built")
-    if result is None:
-        click.echo(
-            f"Results: {made.new:,} made, {made.cached:,} taken from the store, {made.cost_usd:.4f} USD"
-        )
-        click.echo(f"Next: {made.folder.script}, or {call.wanted.command(made.record)} --run")
-        return
-    if result.effects:
-        head, rows = telling.table(result)
-        print_table(head, rows, right=range(1, 8))
-        click.echo(telling.power_of(result.records, len(result.effects), result).words())
-    for note in (*telling.notes_on(result), *result.notes):
-        click.echo(f"Note: {note}")
-    if result.unanswered:
-        click.echo(f"Not answered yet: {', '.join(result.unanswered)}")
-        click.echo(f"Next: {call.wanted.command(made.record)} --run")
-    elif result.effects:
-        click.echo(telling.next_experiment(result, made.record, planned).words())
-
-
-def _document(call: _Call, made: Made, result: Comparison | None, planned: Sequence[Cost]) -> dict[str, Any]:
-    from datakit.ablation import telling
-    from datakit.ablation.builds import held_out
-    from datakit.ablation.cost import hours_of
-
-    first = next(made.folder.jobs(made.record))
-    records = held_out(made.folder.build(first))
-    power = telling.power_of(records, len(made.record.changes), result)
-    document: dict[str, Any] = {
-        "folder": str(made.folder.path),
-        "recipe": made.record.recipe,
-        "seeds": made.record.seeds,
-        "asked": [change.words for change in made.record.changes],
-        "results_made": made.new,
-        "results_stored": made.cached,
-        "cost_usd": made.cost_usd,
-        "gpu_hours": hours_of(planned) if planned else None,
-        "stale": made.stale,
-        "kept": made.kept and str(made.kept),
-        "power": power.document(),
-    }
-    if result is None:
-        return document
-    then = telling.next_experiment(result, made.record, planned)
-    return {
-        **document,
-        "records": result.records,
-        "changes": telling.document(result),
-        "unanswered": result.unanswered,
-        "notes": [*telling.notes_on(result), *result.notes],
-        "next": None
-        if then.change is None
-        else {
-            "change": then.change.words,
-            "expected_gain": then.gain,
-            "more_seeds": then.seeds,
-            "gpu_hours": then.hours,
-        },
-    }
-
-
-def _plan(call: _Call) -> int:
-    """What the builds would do and the comparison would see; nothing is made."""
-    from datakit.ablation.builds import folder_of, held_out
-    from datakit.ablation.telling import power_of
-    from datakit.artifacts.build_folder import BuildFolder
-    from datakit.cli.tables import print_json
-    from datakit.estimate import estimate_calls
-    from datakit.run.plan import plan
-
-    folder, rows = folder_of(call.load.base()), list[dict[str, Any]]()
-    jobs = list(folder.jobs(call.record))
-    for job in jobs:
-        if job.seed > 1:
-            continue
-        own = plan(call.load.job(job), out=job.path, limit=call.wanted.limit, estimate=estimate_calls)
-        row = {"name": job.change.name, "change": job.change.words or "base", "unchanged": own.unchanged}
-        rows.append({**row, "calls": own.calls, "cost_usd": own.cost_usd if own.calls else 0.0})
-    built = [job for job in jobs if BuildFolder(job.path).is_finished]
-    power = None
-    if built and built[0] == jobs[0]:
-        power = power_of(held_out(folder.build(jobs[0])), len(call.record.changes), None)
-    if call.as_json:
-        print_json(
-            {
-                "folder": str(folder.path),
-                "seeds": call.record.seeds,
-                "trainings": len(jobs),
-                "builds": rows,
-                "power": power and power.document(),
-            }
-        )
-        return 0
-    _tell_plan(call, rows, jobs, power)
-    return 0
-
-
-def _tell_plan(call: _Call, rows: list[dict[str, Any]], jobs: list[Job], power: Power | None) -> None:
-    from datakit.ablation.builds import folder_of
-    from datakit.ablation.cost import costs
-    from datakit.ablation.telling import cost_lines
-    from datakit.artifacts.build_folder import BuildFolder
-
-    for row in rows:
-        state = "built, unchanged" if row["unchanged"] else f"to build, {row['calls']:,} calls"
-        click.echo(f"{row['change']}: {state}")
-    click.echo(f"Trainings: {len(jobs)} ({len(rows)} recipes, {call.record.seeds} of each)")
-    if power is not None:
-        click.echo(power.words())
-    if all(BuildFolder(job.path).is_finished for job in jobs):
-        for line in cost_lines(*costs(folder_of(call.load.base()), call.record)):
-            click.echo(line)
-    else:
-        click.echo("GPU hours and power are said once the builds are made: nothing is trained by that")
-    click.echo(f"Next: {call.wanted.command(call.record)}")
-
-
-def _status(call: _Call) -> int:
-    from datakit.ablation.builds import folder_of
-    from datakit.artifacts.build_folder import BuildFolder
-    from datakit.kfold.running import handoff_lines
-    from datakit.run.manifest import is_current
-
-    folder = folder_of(call.load.base())
-    for job in folder.jobs(call.record):
-        build = BuildFolder(job.path)
-        state = "not built"
-        if build.is_finished:
-            recipe = call.load.job(job)
-            current = is_current(build, recipe, recipe.context(), call.wanted.limit)
-            state = "built, current" if current else "stale: the next call builds it anew"
-        click.echo(f"{job.path.name}: {state}")
-        for line in handoff_lines(job.path):
-            click.echo(f"  {line}")
-    click.echo(f"Next: {call.wanted.command(call.record)} --run")
-    return 0

@@ -33,12 +33,17 @@ def command(build: Path, out: Path, as_json: bool) -> int:
     doctor` looks at the machine before), and START_HERE.md, which says what the machine needs. The same build
     gives the same bytes.
     """
+    from datakit.artifacts.ablation import AblationFolder
     from datakit.bundling.pack import bundle
     from datakit.cli.tables import print_json
     from datakit.core.errors import UserError
+    from datakit.core.scripts import shell_words
 
     if not out.name.endswith((".tar", ".tar.gz", ".tgz")):
         raise UserError(f"{out} is no name of an archive", remedy="End it with .tar or .tar.gz.")
+    if AblationFolder(build).record_file.is_file():
+        line = shell_words(["datakit", "ablate", "RECIPE", "--bundle", str(out)])
+        raise UserError(f"{build} is an ablation, of several builds", remedy=f"Pack all as one: {line}")
     archive = bundle(build, out)
     if as_json:
         print_json(archive.model_dump())

@@ -174,18 +174,27 @@ def command(
 
 def _take_over(archive: Path, of: Path | None, *, quiet: bool) -> tuple[Path, TakenOver, list[str]]:
     """The build that results are of, where they lie now, and what speaks against their scores."""
+    from datakit.artifacts.ablation_results import is_ablation_results
     from datakit.artifacts.build_folder import BuildFolder, builds_in
+    from datakit.core.errors import UserError
+    from datakit.core.scripts import shell_words
     from datakit.evaluation.taking_over import build_of, take_over
+    from datakit.handoff.other_base import other_base
     from datakit.recipe.recipe import project_of
     from datakit.recipe.yaml_file import show_path
 
+    if archive.is_file() and is_ablation_results(archive):
+        raise UserError(
+            f"{archive} holds the results of an ablation, of several builds",
+            remedy=f"Compare them: {shell_words(['datakit', 'ablate', 'RECIPE', '--results', str(archive)])}",
+        )
     if of is not None:
         build = BuildFolder.open(of)
     else:
         projects = dict.fromkeys([project_of(Path.cwd()), project_of(archive.absolute().parent)])
         build = build_of(archive, (found for project in projects for found in builds_in(project / "build")))
     taken = take_over(archive, build)
-    warnings = list(filter(None, [_other_base(build, taken)]))
+    warnings = list(filter(None, [other_base(build, taken)]))
     for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
     if not quiet:
@@ -198,28 +207,6 @@ def _take_over(archive: Path, of: Path | None, *, quiet: bool) -> tuple[Path, Ta
             click.echo(f"Kept: other answers, which stood at {show_path(path)}: {show_path(now)}")
         click.echo()
     return build.path, taken, warnings
-
-
-def _other_base(build: BuildFolder, taken: TakenOver) -> str:
-    """Words for results of another base model than the build names: by content where both can be read, else
-    by the last part of their names. "" for the same one, and where the results do not say."""
-    from datakit.handoff.digests import Digests
-
-    results = taken.results
-    base = str(build.training.get("model_name_or_path") or "") if build.training_file else ""
-    if not results.base or not base:
-        return ""
-    folder = build.path / base
-    if results.base_digest and folder.is_dir():
-        is_other = Digests(taken.folder).model(folder) != results.base_digest
-    else:
-        is_other = Path(results.base).name.lower() != Path(base).name.lower()
-    if not is_other:
-        return ""
-    return (
-        f"these results are of another base model: {results.base}; the build names {base}. "
-        "Their scores are not those of this build's training."
-    )
 
 
 def _referee(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -46,17 +46,27 @@ command goes on), 5 the server is gone, 129, 130 and 143 stopped (the same comma
 
 def main(folder: Path, words: Sequence[str]) -> NoReturn:
     """Does what the words say, for the bundle in `folder`, and ends the process with its exit code."""
+    end_with(lambda: run(folder, words))
+
+
+def end_with(work: Callable[[], int]) -> NoReturn:
+    """Does the work, and ends the process with its exit code."""
     try:
         interrupts.begin()
-        interrupts.end(run(folder, words))
+        interrupts.end(work())
     except KeyboardInterrupt:
         interrupts.end(128 + interrupts.received())
 
 
 def run(folder: Path, words: Sequence[str]) -> int:
     """What the words say; the exit code. An error is told on stderr, never as a traceback."""
+    return told(folder, lambda: _do(folder, parsed(words)))
+
+
+def told(folder: Path, work: Callable[[], int]) -> int:
+    """The exit code of the work. An error is told on stderr, never as a traceback."""
     try:
-        return _do(folder, parsed(words))
+        return work()
     except KeyboardInterrupt:
         print(f"\n{interrupts.WORDS}", file=sys.stderr)
         return 128 + interrupts.received() if interrupts.received() else int(Exit.INTERRUPTED)
@@ -75,10 +85,7 @@ def _do(folder: Path, call: argparse.Namespace) -> int:
             "--base-url is empty (is a variable not set?)",
             remedy="Give an address such as http://gpu-1:8000/v1, or leave it out to train and serve here.",
         )
-    given = {name: value for name in OPTIONS if (value := getattr(call, name.replace("-", "_")))}
-    if call.cpu:
-        given["cpu"] = "1"
-    settings = BundleSettings.of(folder, given, os.environ)
+    settings = BundleSettings.of(folder, given_options(call, OPTIONS), os.environ)
     for word in (*call.stages, *call.only, call.again or "", call.start_from):
         if word and word not in (*STAGES, DOCTOR):
             hint = did_you_mean(word, (*STAGES, DOCTOR)) or f"Stages: {', '.join(STAGES)}; and {DOCTOR}."
@@ -87,8 +94,27 @@ def _do(folder: Path, call: argparse.Namespace) -> int:
         if len(call.stages) > 1:
             raise UserError("the doctor comes alone", remedy="./run.sh doctor, then ./run.sh")
         return examine(settings)
+    if lacks_packages(settings, only_looks=call.status):
+        return int(Exit.FAILED)
+    from datakit.handoff.bundle_stages import go, status
+
+    line = _line(folder, call, os.environ)
+    return status(settings, as_json=call.json) if call.status else go(settings, call, line)
+
+
+def given_options(call: argparse.Namespace, options: Iterable[str]) -> dict[str, str]:
+    """Option -> value, of those that the call names."""
+    given = {name: value for name in options if (value := getattr(call, name.replace("-", "_")))}
+    return {**given, "cpu": "1"} if call.cpu else given
+
+
+def lacks_packages(settings: BundleSettings, *, only_looks: bool) -> bool:
+    """Whether this Python lacks packages; then what else is missing is told too.
+
+    Raises UserError where the call only looks at what there is.
+    """
     faults = "; ".join(doctor.package_faults().values())
-    if faults and call.status:
+    if faults and only_looks:
         raise UserError(
             f"{sys.executable}: {faults}",
             remedy="Name a Python that has them, such as that of vLLM: PYTHON=/environment/bin/python",
@@ -96,11 +122,7 @@ def _do(folder: Path, call: argparse.Namespace) -> int:
     if faults:
         print(f"error: {sys.executable}: {faults}. What is missing here:", file=sys.stderr)
         examine(settings)
-        return int(Exit.FAILED)
-    from datakit.handoff.bundle_stages import go, status
-
-    line = _line(folder, call, os.environ)
-    return status(settings, as_json=call.json) if call.status else go(settings, call, line)
+    return bool(faults)
 
 
 def _refuse_empty(call: argparse.Namespace) -> None:
@@ -135,20 +157,30 @@ def examine(settings: BundleSettings) -> int:
 
 def _line(folder: Path, call: argparse.Namespace, environment: Mapping[str, str]) -> str:
     """The line that goes on: this one without `--again`, which would begin anew."""
+    words = [str(folder / "run.sh"), *call.stages]
+    words += [word for stage in call.only for word in ("--only", stage)]
+    words += ["--from", call.start_from] if call.start_from else []
+    return shell_line([*words, *option_words(call, OPTIONS)], environment)
+
+
+def shell_line(words: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The words as a shell takes them, behind the variables that are set here."""
     variables = [variable for variable, _ in OPTIONS.values()] + ["CPU", "PYTHON"]
     set_here = [
         assignment(name, _from_anywhere(environment[name])).strip()
         for name in variables
         if environment.get(name)
     ]
-    words = [str(folder / "run.sh"), *call.stages]
-    words += [word for stage in call.only for word in ("--only", stage)]
-    words += ["--from", call.start_from] if call.start_from else []
-    words += ["--cpu"] if call.cpu else []
-    for option in OPTIONS:
+    return " ".join([*set_here, shell_words(words)])
+
+
+def option_words(call: argparse.Namespace, options: Iterable[str]) -> list[str]:
+    """What a call said of these options, right in any folder."""
+    words = ["--cpu"] if call.cpu else []
+    for option in options:
         if value := getattr(call, option.replace("-", "_")):
             words += flag_words(f"--{option}", _from_anywhere(value))
-    return " ".join([*set_here, shell_words(words)])
+    return words
 
 
 def _from_anywhere(value: str) -> str:

@@ -6,7 +6,7 @@ import argparse
 import json
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from datakit.artifacts.results import RESULTS, write_results
@@ -14,7 +14,7 @@ from datakit.core.disk_faults import disk_fault
 from datakit.core.errors import Exit, UserError
 from datakit.core.scripts import shell_words
 from datakit.handoff.bundle_settings import BundleSettings
-from datakit.handoff.handoff import Handoff, chosen
+from datakit.handoff.handoff import Account, Handoff, chosen
 from datakit.handoff.packed import PackedRoad
 from datakit.handoff.stages import GONE, StageRecords
 from datakit.handoff.status import status_document, status_lines
@@ -23,12 +23,10 @@ from datakit.handoff.status import status_document, status_lines
 def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
     """Goes through the stages that the call names; the exit code."""
     only, again = wanted_stages(call)
-    road = PackedRoad(settings, command=line, wanted=chosen(only, again, call.start_from))
     out = sys.stderr if call.json else sys.stdout
-    account = Handoff(road, lambda text: print(text, file=out, flush=True)).go(
-        only=only, again=again, start_from=call.start_from
+    account, brought, why_not = taken(
+        settings, line, lambda text: print(text, file=out, flush=True), (only, again, call.start_from)
     )
-    brought, why_not = _brought(road, failed=bool(account.failure))
     if call.json:
         document = {**account.document(), "results": str(brought) if brought is not None else None}
         print(json.dumps(document, ensure_ascii=False, indent=2))
@@ -39,8 +37,24 @@ def go(settings: BundleSettings, call: argparse.Namespace, line: str) -> int:
     if why_not:
         print(f"error: {why_not}", file=sys.stderr)
     if brought is not None and not call.json:
-        print(_home(brought, road.wishes.split))
+        print(home_lines(brought, f"datakit evaluate {RESULTS}", settings.split))
     return account.exit or int(Exit.FAILED if why_not else Exit.FINE)
+
+
+def taken(
+    settings: BundleSettings,
+    line: str,
+    show: Callable[[str], None],
+    stages: tuple[Sequence[str], str, str] = ((), "", ""),
+) -> tuple[Account, Path | None, str]:
+    """What the stages came to, and results.tar or why there is none.
+
+    `stages` are those that are wanted alone, the first one anew, and the first one.
+    """
+    only, again, start_from = stages
+    road = PackedRoad(settings, command=line, wanted=chosen(only, again, start_from))
+    account = Handoff(road, show).go(only=only, again=again, start_from=start_from)
+    return (account, *_brought(road, failed=bool(account.failure)))
 
 
 def status(settings: BundleSettings, *, as_json: bool) -> int:
@@ -106,10 +120,8 @@ def _base(road: PackedRoad) -> tuple[str, str]:
     return base, road.digests.model(folder) if folder.is_dir() else ""
 
 
-def _home(archive: Path, split: str) -> str:
+def home_lines(archive: Path, command: str, split: str = "val") -> str:
+    """What is typed at home to have the results."""
     others = "" if split == "val" else f" {shell_words(['--split', split])}"
     place = shell_words([f"{socket.gethostname()}:{archive}"])
-    return (
-        f"Results: {archive}\nAt home, in the project's folder: scp {place} . && "
-        f"datakit evaluate {RESULTS}{others}"
-    )
+    return f"Results: {archive}\nAt home, in the project's folder: scp {place} . && {command}{others}"

@@ -19,6 +19,9 @@ FILES = sorted(
 EXEMPT = {"artifacts", "bundling/payload"}
 """The owner, and what runs on a machine without datakit."""
 NAMERS = {
+    "ablation/packed_command.py": "the files beside an archive's trainings",
+    "ablation/packed_results.py": "the files beside an archive's trainings",
+    "bundling/ablation.py": "packs files as they are",
     "bundling/pack.py": "packs files as they are",
     "bundling/start_here.py": "lists what a bundle holds",
     "checking/data_set.py": "reads the trainer's index of any data set",

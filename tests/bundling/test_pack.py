@@ -16,9 +16,10 @@ from PIL import Image
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.packed import PackedData
+from datakit.bundling.archive import Writer, is_bundle
 from datakit.bundling.images import at_training_size
 from datakit.bundling.light import carried
-from datakit.bundling.pack import SUMS, _is_bundle, _Writer, bundle
+from datakit.bundling.pack import SUMS, bundle
 from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.core.pixels import TrainerLimits, trainer_size
@@ -218,7 +219,7 @@ def test_command_prints_what_it_packed(
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a//x", "a\\..\\x", "./x", "a\x1bx", ""])
 def test_a_name_that_would_be_unpacked_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
-    with _Writer(tmp_path / "a.tar", "it") as writer, pytest.raises(UserError, match="cannot stand in"):
+    with Writer(tmp_path / "a.tar", "it") as writer, pytest.raises(UserError, match="cannot stand in"):
         writer.add(name, b"")
 
 
@@ -238,13 +239,13 @@ def _archive(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
 def test_archives_of_others_are_no_bundles_and_are_read_within_bounds(tmp_path: Path) -> None:
     sums = (tarfile.TarInfo("it/SHA256SUMS"), b"0  x\n")
     plain = (tarfile.TarInfo("it/x"), b"1")
-    assert _is_bundle(_archive(tmp_path / "fine.tar", plain, sums))
+    assert is_bundle(_archive(tmp_path / "fine.tar", plain, sums))
     link = tarfile.TarInfo("it/x")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     device = tarfile.TarInfo("it/x")
     device.type = tarfile.CHRTYPE
-    assert not _is_bundle(_archive(tmp_path / "link.tar", (link, b""), sums))
-    assert not _is_bundle(_archive(tmp_path / "device.tar", (device, b""), sums))
-    assert not _is_bundle(_archive(tmp_path / "twice.tar", plain, plain, sums))
-    assert not _is_bundle(_archive(tmp_path / "outside.tar", (tarfile.TarInfo("../x"), b"1"), sums))
-    assert not _is_bundle(_archive(tmp_path / "bomb.tar.gz", (tarfile.TarInfo("it/x"), bytes(1 << 28)), sums))
+    assert not is_bundle(_archive(tmp_path / "link.tar", (link, b""), sums))
+    assert not is_bundle(_archive(tmp_path / "device.tar", (device, b""), sums))
+    assert not is_bundle(_archive(tmp_path / "twice.tar", plain, plain, sums))
+    assert not is_bundle(_archive(tmp_path / "outside.tar", (tarfile.TarInfo("../x"), b"1"), sums))
+    assert not is_bundle(_archive(tmp_path / "bomb.tar.gz", (tarfile.TarInfo("it/x"), bytes(1 << 28)), sums))

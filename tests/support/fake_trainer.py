@@ -157,7 +157,11 @@ def _export(settings: dict[str, Any], how: str) -> int:
 def main() -> int:
     words, how = sys.argv[1:], os.environ.get("FAKE_TRAINER", "")
     names = ("FORCE_TORCHRUN", "NPROC_PER_NODE", "NNODES", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
-    call = {"words": words, "env": {name: os.environ[name] for name in names if name in os.environ}}
+    call = {
+        "words": words,
+        "cwd": os.getcwd(),
+        "env": {name: os.environ[name] for name in names if name in os.environ},
+    }
     if how == "daemon":
         time.sleep(300)
     with open(_folder() / "calls.jsonl", "a") as log:

@@ -44,11 +44,50 @@ def work(folder: Path) -> dict[str, Any]:
         "stages": stages(folder),
         "handoff": handoff(folder),
         "results": results(folder),
+        "ablation": ablation(folder, task),
         "processes": processes(folder),
         "call": call(),
         "values": values(),
         "picture": picture(task),
     }
+
+
+def ablation(folder: Path, task: dict[str, Any]) -> list[Any]:
+    """Two trainings of an archive that were asked: compared, told and packed for home."""
+    import shutil
+
+    from datakit.ablation.packed_command import trainings
+    from datakit.ablation.packed_results import answers_of, bring
+    from datakit.ablation.sharing import exit_of, share_out
+    from datakit.artifacts.ablation_record import Change
+    from datakit.artifacts.packed_ablation import PackedAblation
+
+    place = folder / "ablation"
+    shutil.rmtree(place, ignore_errors=True)
+    about = PackedAblation(
+        recipe="small",
+        seed=7,
+        held_out=9,
+        command="datakit",
+        changes=[Change(name="other", drop="guard.image")],
+    )
+    jobs = list(about.jobs(place))
+    for job, file in zip(jobs, task["predictions"]):  # noqa: B905
+        run = job.path / f"{job.path.name}-runs" / "lora-1"
+        run.mkdir(parents=True)
+        (job.path / job.path.name).symlink_to(folder / "build")
+        (run / "status.json").write_text("{}")
+        shutil.copyfile(file, run / "predictions_val_lora-1.jsonl")
+    about.write(place / "ablation.json")
+    codes = share_out(jobs, lambda job: 0 if answers_of(job) else 3, print_nothing)
+    result = bring(place, about)
+    effects = {name: [own.p, own.verdict] for name, own in result.effects.items()}
+    page = (place / "report.html").read_text("utf-8")
+    return [trainings(place), exit_of(codes), result.records, effects, "without guard.image" in page]
+
+
+def print_nothing(_: str) -> None:
+    """Says nothing."""
 
 
 def labels_of(folder: Path) -> Any:
