@@ -237,7 +237,7 @@ def _windowed(family: str, vision: dict[str, Any]) -> int:
     if family != "qwen2_5_vl":
         return 0
     whole = vision.get("fullatt_block_indexes", (7, 15, 23, 31))  # those of all published models
-    return int(vision["depth"]) - sum(index < vision["depth"] for index in whole)
+    return int(vision["depth"] - sum(index < vision["depth"] for index in whole))
 
 
 def _tower_inner(vision: dict[str, Any], width: int) -> int:
