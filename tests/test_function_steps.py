@@ -101,7 +101,7 @@ def test_cost_counts_against_the_budget_and_what_was_paid_stays() -> None:
 @pytest.mark.fault(
     "a function that is a step and pays fails for a record",
     "the record is left to the next run, the others are stored",
-    kind="models",
+    kind="answers",
 )
 def test_failure_of_a_function_that_pays_leaves_the_record_to_the_next_run() -> None:
     broken = {"4"}
