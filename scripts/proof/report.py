@@ -230,7 +230,10 @@ def _planned(results: Results) -> Iterator[str]:
     if vllm:
         rows.append(_pair("seconds until vLLM answers", planned.get("start_s"), vllm.get("start_s")))
     yield _table(("figure", "planned", "real", "real to planned"), rows)
-    yield "A dash: not planned, or not measured. Steps and memory are those of `plain`, trained alone.\n"
+    alone = (
+        "trained alone" if _gpus(results) == 1 else "alone on its GPU, while all others shared the processors"
+    )
+    yield f"A dash: not planned, or not measured. Steps and memory are those of `plain`, {alone}.\n"
     head = (
         "recipe",
         "steps",
@@ -251,9 +254,12 @@ def _planned(results: Results) -> Iterator[str]:
             for name, row in results.variants.items()
         ],
     )  # fmt: skip
-    gpus = results.document["machine"].get("gpus", 1)
-    where = "one GPU" if gpus == 1 else f"{gpus} GPUs"
+    where = "one GPU" if _gpus(results) == 1 else f"{_gpus(results)} GPUs"
     yield f"All but `plain` were trained side by side on {where}.\n"
+
+
+def _gpus(results: Results) -> int:
+    return int(results.document["machine"].get("gpus", 1))
 
 
 def _how(results: Results) -> Iterator[str]:
