@@ -137,10 +137,11 @@ def _points(known: ProxyData, others: ProxyData, seed: int) -> Points:
     if known.pictures is not None and others.pictures is not None:
         pictures = np.concatenate([known.pictures, others.pictures])
         seen = np.flatnonzero(np.isfinite(pictures).all(axis=1))
-        looks = np.zeros((len(texts), pictures.shape[1]))
         if len(seen):
-            looks[seen] = PictureSpace(pictures[seen]).points
-        parts.append(np.sqrt(PICTURE_SHARE) * _of_length_1(looks))
+            own = PictureSpace(pictures[seen]).points
+            looks = np.zeros((len(texts), own.shape[1]))
+            looks[seen] = own
+            parts.append(np.sqrt(PICTURE_SHARE) * _of_length_1(looks))
     points = np.concatenate([*parts, np.zeros((len(texts), 1))], axis=1)
     points[~points.any(axis=1), -1] = 1.0
     return _of_length_1(points).astype(np.float32)
