@@ -27,11 +27,12 @@ mkdir -p "$project/recipes"
 export PYTHONPATH=$root
 "$vllm/bin/python" "$root/scripts/make_tiny_model.py" --untied --out "$project/tiny"
 
+head -n "$records" "$root/examples/ecom/train.jsonl" > "$project/first.jsonl"
 cat > "$project/recipes/tiny.yaml" <<YAML
 name: tiny
 labels: $root/templates/ecom/labels.yaml
 steps:
-  - read.jsonl: {path: $root/examples/ecom/train.jsonl, image: image, label: label}
+  - read.jsonl: {path: ../first.jsonl, image: image, label: label, image_root: $root/examples/ecom}
   - annotate.image_facts: {}
   - curate.duplicates: {}
   - curate.split: {stratify: label, group: duplicate_of}
@@ -52,7 +53,7 @@ run: {max_reject_rate: 1.0}
 YAML
 
 datakit=("$tester" -m datakit.cli)
-words=("$project/recipes/tiny.yaml" --k "$k" --limit "$records")
+words=("$project/recipes/tiny.yaml" --k "$k")
 port=$("$tester" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 printf '#!/bin/sh\nexec "%s" -m datakit.cli "$@"\n' "$tester" > "$project/datakit"
 chmod +x "$project/datakit"
