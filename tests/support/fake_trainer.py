@@ -104,11 +104,11 @@ def _train(settings: dict[str, Any], how: str) -> int:
         return 1
     if how == "no_result":
         return 0
-    if done:
-        print(f"[INFO|trainer.py:3343] Loading model from {trained}/checkpoint-{max(done)}.", flush=True)
     if how.startswith("lost") and done:
+        print(f"[INFO|trainer.py:3343] Loading model from {trained}/checkpoint-{max(done)}.", flush=True)
         print(LEFT_OUT.format(["model.visual.patch_embed.proj.weight", "lm_head.weight"]), flush=True)
-    print("[INFO|trainer.py:1469] ***** Running training *****", flush=True)
+    if how.startswith(("lost", "last")):
+        print("[INFO|trainer.py:1469] ***** Running training *****", flush=True)
     for step in range(max(done, default=0) + 1, STEPS + 1):
         with open(trained / "trainer_log.jsonl", "a") as log:
             entry = {

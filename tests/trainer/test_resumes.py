@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from datakit.training.checkpoint_names import mend_names
 from datakit.training.launch import Place, train
 from datakit.training.machine_check import check_machine
 from datakit.training.run_folder import RunFolder, checkpoints
+from datakit.training.safetensors import shapes
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.trainer
@@ -93,3 +95,35 @@ def distance(one: Path, other: Path) -> float:
     )
     assert first.keys() == second.keys()
     return max(float((first[name].float() - second[name].float()).abs().max()) for name in first)
+
+
+def test_best_checkpoint_of_a_full_training_is_the_trained_model(small_build: Make) -> None:
+    """The first of two is named the best, so that the model of the last step is another one."""
+    best = ("train.load_best_model_at_end=true", "train.greater_is_better=true", "train.eval_steps=2")
+    run = small_build("train.method=full", *STEPS, *best, "train.max_steps=4")
+    lines: list[str] = []
+    train(run, CPU, lines.append, check_machine=check_machine)
+    assert distance(run.trained, run.trained / "checkpoint-2") == 0
+    assert distance(run.trained, run.trained / "checkpoint-4") > 1e-3
+    assert "The model has checkpoint-2's weights" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize("shard", ["50GB", "10MB"], ids=["one file", "shards"])
+def test_mended_checkpoint_fills_the_model_in_memory_and_a_new_one(
+    tiny_model: Make, tmp_path: Path, family: str, shard: str
+) -> None:
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    model = AutoModelForImageTextToText.from_pretrained(tiny_model(family))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(1.0)
+    wanted = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.save_pretrained(tmp_path, max_shard_size=shard)
+    assert (len(list(tmp_path.glob("*.safetensors"))) > 1) == (shard == "10MB")
+    mend_names(tmp_path)
+    assert wanted.keys() - shapes(tmp_path).keys() == {"lm_head.weight"}  # tied
+    read = AutoModelForImageTextToText.from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(read[name], tensor) for name, tensor in wanted.items())
