@@ -41,20 +41,11 @@ STEPS = (
     "with the very weights of one that nobody killed",
     kind="processes",
 )
-@pytest.mark.parametrize(
-    ("family", "method"),
-    [
-        ("qwen2_5_vl", "full"),
-        ("qwen2_vl", "full"),
-        ("qwen3_vl", "full"),
-        ("qwen2_5_vl", "freeze"),
-        ("qwen2_5_vl", "lora"),
-    ],
-)
+@pytest.mark.parametrize("method", ["full", "freeze", "lora"])
 def test_killed_and_resumed_training_ends_with_the_weights_of_one_that_was_not(
-    small_build: Make, tiny_model: Make, family: str, method: str
+    small_build: Make, method: str
 ) -> None:
-    run = small_build(f"train.model={tiny_model(family)}", f"train.method={method}", *STEPS)
+    run = small_build(f"train.method={method}", *STEPS)
     train(run, CPU, print, check_machine=check_machine)
     whole = run.folder.rename(run.folder.with_name(f"{run.folder.name}-whole")) / "trained"
     kill_behind_a_checkpoint(run)
