@@ -154,12 +154,12 @@ def _best(trained: Path) -> Path | None:
 
 
 def _place(source: Path, target: Path) -> None:
-    """Another name of the same file where the disk knows that, else a copy."""
+    """A copy, put there whole. A link would let a later training write into the checkpoint."""
     draft = target.with_name(f"{target.name}.best")
-    with contextlib.suppress(OSError):
-        draft.unlink()
     try:
-        os.link(source, draft)
-    except OSError:
         shutil.copyfile(source, draft)
-    os.replace(draft, target)
+        os.replace(draft, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise

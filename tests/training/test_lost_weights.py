@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -139,15 +138,9 @@ def test_log_that_grows_is_read_on_from_where_it_ended(tmp_path: Path) -> None:
     "the best checkpoint's weights stand in the model's place, and the command says so",
     kind="processes",
 )
-@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
 def test_best_checkpoint_is_the_model_where_the_trainer_could_not_load_it(
-    make_build: Make, trainer: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+    make_build: Make, trainer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*_: object) -> None:
-        raise OSError("no links on this disk")
-
-    if not links:
-        monkeypatch.setattr(os, "link", refused)
     run = RunFolder.of(make_build())
     monkeypatch.setenv("FAKE_TRAINER", "last")
     _, said = trained(run)
