@@ -14,8 +14,10 @@ from datakit.artifacts import names
 from datakit.core.errors import UserError
 from datakit.training import trainer
 from datakit.training.base_model import refuse_other_base
+from datakit.training.checkpoint_names import mend_names
 from datakit.training.leftovers import tell_leftovers
 from datakit.training.logged_call import Say, TrainerFailed, steady
+from datakit.training.lost_weights import keep_best, set_spoilt_aside
 from datakit.training.run_folder import RunFolder, checkpoints
 from datakit.training.run_lock import RunLock, held_run
 from datakit.training.supervise import attach, is_alive, run_trainer
@@ -118,9 +120,15 @@ def _train(run: RunFolder, place: Place, say: Say, check_machine: CheckMachine, 
     training = TrainerProcess.read(run.folder, lock.rank)
     if training is not None and is_alive(run, training):
         log = attach(run, training, say, lock.rank)
+        if lock.rank == 0:
+            keep_best(run, log, say)
         return _account(run, Trained(trained=str(run.trained), log=str(log), attached=True), began)
     tell_leftovers(run.folder.parent, say)
+    if lock.rank == 0:
+        set_spoilt_aside(run, say)
     if run.finished():
+        if lock.rank == 0 and training is not None:
+            keep_best(run, Path(training.log), say)
         say(f"The training has come to its end before: {run.trained}")
         return _account(run, Trained(trained=str(run.trained), already=True), began)
     call = train_call(run, place)
@@ -131,11 +139,13 @@ def _train(run: RunFolder, place: Place, say: Say, check_machine: CheckMachine, 
         whole = _set_half_written_aside(run, say) if lock.rank == 0 else checkpoints(run.trained)[0]
         resumed = whole[-1].name if whole else ""
         if resumed:
-            say(f"Going on from {resumed}.")
+            _make_resumable(run, whole[-1], say, lock.rank)
         log = run_trainer(run, call, say, lock.rank, inherited)
     tell_leftovers(run.folder.parent, say, wait=True)
     if lock.rank == 0 and not run.finished():
         raise TrainerFailed(f"the trainer ended without a model in {run.trained}\n  Its log: {log}")
+    if lock.rank == 0:
+        keep_best(run, log, say)
     return _account(run, Trained(trained=str(run.trained), log=str(log), resumed_from=resumed), began)
 
 
@@ -160,6 +170,15 @@ def share(run: RunFolder, place: Place) -> tuple[int, int]:
             remedy=f"Build again for them: --set train.gpus={per_node * across} --set train.nodes={across}",
         )
     return per_node, across
+
+
+def _make_resumable(run: RunFolder, checkpoint: Path, say: Say, rank: int) -> None:
+    """Says what the training goes on from, once the trainer will find its weights there."""
+    if rank == 0 and run.method != "lora" and run.deepspeed() is None:
+        renamed = mend_names(checkpoint)
+        if renamed:
+            say(f"{renamed} weights of {checkpoint.name} have the names now under which the trainer looks.")
+    say(f"Going on from {checkpoint.name}.")
 
 
 def _set_half_written_aside(run: RunFolder, say: Say) -> list[Path]:

@@ -20,6 +20,7 @@ from datakit.core.errors import UserError
 from datakit.core.interrupts import unhurried, uninterrupted
 from datakit.core.private_files import open_private
 from datakit.training.logged_call import Say, TrainerFailed, failure, new_log
+from datakit.training.lost_weights import LoadedLog
 from datakit.training.progress import LOG, TrainingProgress
 from datakit.training.run_folder import RunFolder
 from datakit.training.trainer import Call
@@ -34,8 +35,10 @@ that wait for work. Saving a large model and reading data take minutes."""
 
 
 def run_trainer(run: RunFolder, call: Call, say: Say, rank: int, lock: BinaryIO | None) -> Path:
-    """The log of a training that has come to its end. Raises TrainerFailed with the log's last lines."""
+    """The log of a training that has come to its end. Raises TrainerFailed with the log's last lines, and for
+    one that goes on from a checkpoint without its weights, which is ended."""
     log = new_log(run.logs, "train")
+    loaded = LoadedLog(log)
     say(f"Log: {log}")
     training, path = TrainerProcess.planned(call, log), trainer_file(run.folder, rank)
     with open_private(log) as file, unhurried():
@@ -44,7 +47,7 @@ def run_trainer(run: RunFolder, call: Call, say: Say, rank: int, lock: BinaryIO 
         with _attended(training):
             with uninterrupted():
                 process = training.start(call, file, path, lock)
-            _follow(run, say, lambda: _has_ended(process))
+            _follow(run, say, lambda: _has_ended(process, loaded, rank))
             code = process.wait()
             if code:
                 training.end()  # torchrun's workers outlive it where it is killed
@@ -79,12 +82,14 @@ def attach(run: RunFolder, training: TrainerProcess, say: Say, rank: int) -> Pat
     Raises TrainerFailed for one that has not.
     """
     log = Path(training.log)
-    watch = _Silence(log, run.trained / LOG)
+    watch, loaded = _Silence(log, run.trained / LOG), LoadedLog(log)
 
     def has_ended() -> bool:
         time.sleep(_LOOK_EVERY_S)
         hangs = watch.seconds() > _SILENT_S and not training.leads
-        return hangs or not is_alive(run, training)
+        ended = hangs or not is_alive(run, training)
+        _check_loaded(loaded, rank)
+        return ended
 
     with unhurried(), _attended(training):
         steps = run.progress().steps
@@ -114,10 +119,17 @@ def _attended(training: TrainerProcess) -> Iterator[None]:
         raise KeyboardInterrupt(words) from None
 
 
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+def _has_ended(process: subprocess.Popen[bytes], loaded: LoadedLog, rank: int) -> bool:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_LOOK_EVERY_S)
+    _check_loaded(loaded, rank)
     return process.returncode is not None
+
+
+def _check_loaded(loaded: LoadedLog, rank: int) -> None:
+    """Node 0 gives its weights to the others: what they have loaded themselves counts for nothing."""
+    if rank == 0:
+        loaded.check()
 
 
 def _follow(run: RunFolder, say: Say, has_ended: Callable[[], bool]) -> None:

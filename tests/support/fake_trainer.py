@@ -8,7 +8,8 @@ without a word, as a killed process; "oom" fails as a GPU without memory does; "
 "no_result" ends with 0 and leaves nothing; "hold" stops after its first step until `release(folder)`, and
 "hold:die" fails then; "worker" has a worker in a session of its own hold in its place, as torchrun has;
 "stray" trains to the end and leaves a process behind; "slow_export" exports until it is ended;
-"full_disk" has no room for the second checkpoint.
+"full_disk" has no room for the second checkpoint; "lost" goes on from a checkpoint without its weights and
+says so, "lost:hold" never ends then; "last" cannot load the best checkpoint, its second, at its end.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 
 TENSORS = ("model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight", "visual.merger.mlp.0.weight")
 STEPS = 4
+LEFT_OUT = "[WARNING|trainer.py:3744] There were missing keys in the checkpoint model loaded: {}."
 
 
 def install(folder: Path) -> Path:
@@ -102,6 +104,11 @@ def _train(settings: dict[str, Any], how: str) -> int:
         return 1
     if how == "no_result":
         return 0
+    if how.startswith("lost") and done:
+        print(f"[INFO|trainer.py:3343] Loading model from {trained}/checkpoint-{max(done)}.", flush=True)
+        print(LEFT_OUT.format(["model.visual.patch_embed.proj.weight", "lm_head.weight"]), flush=True)
+    if how.startswith(("lost", "last")):
+        print("[INFO|trainer.py:1469] ***** Running training *****", flush=True)
     for step in range(max(done, default=0) + 1, STEPS + 1):
         with open(trained / "trainer_log.jsonl", "a") as log:
             entry = {
@@ -117,12 +124,21 @@ def _train(settings: dict[str, Any], how: str) -> int:
         write_checkpoint(trained / f"checkpoint-{step}")
         if how == f"die:{step}":
             os._exit(137)
-        while how == "sleep" or (how.startswith("hold") and not (_folder() / "go").exists()):
+        while (
+            how == "sleep"
+            or (how == "lost:hold" and done)
+            or (how.startswith("hold") and not (_folder() / "go").exists())
+        ):
             time.sleep(0.05)
         if how == "hold:die":
             print("ValueError: toy failure")
             return 1
     write_model(trained)
+    if how == "last":
+        best = trained / "checkpoint-2"
+        write_model(best, weights=bytes(range(16)) * len(TENSORS))
+        (trained / "trainer_state.json").write_text(json.dumps({"best_model_checkpoint": str(best)}))
+        print(LEFT_OUT.format(list(TENSORS)), flush=True)
     (trained / "train_results.json").write_text("{}")
     return 0
 
