@@ -29,8 +29,8 @@ class Voices:
     said: Mapping[str, Floats]
     """Voice -> (n, classes), NaN where it says nothing."""
     both: Floats
-    """What the proxy and a model say together. The lines tell a person where to look, but do not choose: with
-    them 90% of the proxy's score took more labels, 175 in place of 138 (bench_next.py, 2026-11-27)."""
+    """What the proxy and a model say together. The lines tell a person where to look, but do not choose: the
+    proxy is a mean of eight models already, which is unsure where they disagree."""
 
     @classmethod
     def of(
