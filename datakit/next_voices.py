@@ -94,7 +94,7 @@ def model_words(
     """What a model says of each record: by its answers, else in the columns of annotate.predict."""
     told: list[Mapping[str, float] | None] = [None] * others.height
     if all(others.schema.get(name) == kind for name, kind in _COLUMNS.items()):
-        for row, (label, sure, of_all) in enumerate(others.select(_COLUMNS).iter_rows()):
+        for row, (label, sure, of_all) in enumerate(others.select([*_COLUMNS]).iter_rows()):
             told[row] = _words(label, sure, _of_all(of_all), labels)
     for row, id_ in enumerate(others["id"]):
         if (one := answers.by_id.get(id_)) is not None:
