@@ -42,8 +42,8 @@ _GROUPS = ("duplicate_of", "shares_picture_with")
 _CLOSE = 0.25
 """Lead of the likeliest label over the next one under which a record counts as uncertain."""
 _UNLIKE = 0.15
-"""Likeness to the nearest labelled record under which a record is unlike them: nine of ten drawn screens of
-different classes are less alike than 0.1, half of those of one layout more than 0.23 (2026-11-27)."""
+"""Likeness of the nearest labelled record under which a record is unlike all of them. Of drawn screens nine
+in ten pairs of two classes are less alike than 0.12, half of those of one layout more than 0.24."""
 _FEWEST = 3
 """Records that one stands for at the least, to be said to."""
 _NAMED = 5

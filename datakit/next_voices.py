@@ -20,6 +20,12 @@ PROXY, LINES, MODEL = "proxy", "lines", "model"
 _LEAST_WRONG = 0.02
 """Nothing is predicted so surely that it could not be wrong."""
 
+_COLUMNS = {
+    "prediction": pl.String(),
+    "prediction_probability": pl.Float64(),
+    "prediction_probabilities": pl.String(),
+}
+
 
 @dataclass(frozen=True)
 class Voices:
@@ -29,8 +35,8 @@ class Voices:
     said: Mapping[str, Floats]
     """Voice -> (n, classes), NaN where it says nothing."""
     both: Floats
-    """What the proxy and a model say together. The lines tell a person where to look, but do not choose: with
-    them 90% of the proxy's score took more labels, 175 in place of 138 (bench_next.py, 2026-11-27)."""
+    """What the proxy and a model say together. The lines tell a person where to look, but do not choose: the
+    proxy is a mean of eight models already, which is unsure where they disagree."""
 
     @classmethod
     def of(
@@ -87,14 +93,24 @@ def model_words(
 ) -> list[Mapping[str, float] | None]:
     """What a model says of each record: by its answers, else in the columns of annotate.predict."""
     told: list[Mapping[str, float] | None] = [None] * others.height
-    columns = ("prediction", "prediction_probability", "prediction_probabilities")
-    if {*columns} <= {*others.columns}:
-        for row, (label, sure, of_all) in enumerate(others.select(columns).iter_rows()):
-            told[row] = _words(label, sure, orjson.loads(of_all) if of_all else None, labels)
+    if all(others.schema.get(name) == kind for name, kind in _COLUMNS.items()):
+        for row, (label, sure, of_all) in enumerate(others.select([*_COLUMNS]).iter_rows()):
+            told[row] = _words(label, sure, _of_all(of_all), labels)
     for row, id_ in enumerate(others["id"]):
         if (one := answers.by_id.get(id_)) is not None:
             told[row] = _words(one.predicted, one.confidence, one.probabilities, labels)
     return told
+
+
+def _of_all(text: str | None) -> dict[str, float] | None:
+    """Label -> probability, as annotate.predict writes it; None for anything else that a source may have."""
+    try:
+        values = orjson.loads(text or "null")
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(values, dict) or not all(isinstance(one, int | float) for one in values.values()):
+        return None
+    return {name: float(value) for name, value in values.items() if value >= 0}
 
 
 def _words(
@@ -104,5 +120,6 @@ def _words(
     name = canonical(label, labels)
     if name is None or (labels is not None and name not in labels.names):
         return None
-    named = canonical_probabilities(of_all, labels) or {name: 1.0 if sure is None else sure}
+    alone = sure if sure is not None and 0 <= sure <= 1 else 1.0
+    named = canonical_probabilities(of_all, labels) or {name: alone}
     return {key: value for key, value in named.items() if labels is None or key in labels.names}

@@ -191,6 +191,16 @@ def test_answer_that_says_no_label_changes_nothing_badly(tmp_path: Path, more: d
     assert all(abs(sum(one.probabilities.values()) - 1) < 1e-6 for one in found.proposals)
 
 
+def test_columns_of_a_source_that_only_look_like_predictions_do_no_harm(tmp_path: Path) -> None:
+    odd = {"prediction": "物流页面", "prediction_probability": -3.5, "prediction_probabilities": "[1, {"}
+    unknown = [{**row, **odd} for row in unknown_rows()]
+    unknown[1]["prediction_probabilities"] = json.dumps({"物流页面": "viel"}, ensure_ascii=False)
+    unknown[2] |= {"prediction": None, "prediction_probability": None}
+    found = next_records(built(project(tmp_path, unknown=unknown)), 18)
+    assert len(found.proposals) == 18
+    assert all(abs(sum(one.probabilities.values()) - 1) < 1e-6 for one in found.proposals)
+
+
 def test_predictions_of_other_records_are_an_error(tmp_path: Path) -> None:
     file = write_rows(tmp_path / "p.jsonl", [answer("k00", "物流页面")])
     with pytest.raises(UserError, match="about a record without a label"):

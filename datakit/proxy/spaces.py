@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -56,6 +57,14 @@ class TextSpace:
         self._weights = TfidfVectorizer(analyzer=grams, sublinear_tf=True)
         self.counts = self._weights.fit_transform(texts)
         self.points, self._onto = _points(self.counts, seed)
+
+    @cached_property
+    def sizes(self) -> Floats:
+        """(n,) how much each text says: the length of its weights before they are brought to length 1."""
+        # A gram that stands there once weighs its rarity alone; divided by its weight as it is now, that is
+        # the length. One that stands there more often gives less.
+        lengths = self._weights.idf_[self.counts.indices] / self.counts.data
+        return np.asarray(np.maximum.reduceat(lengths, self.counts.indptr[:-1]), dtype=np.float64)
 
     def weigh(self, texts: Sequence[str]) -> Any:
         """The weighted n-grams of other texts, sparse."""

@@ -1,0 +1,127 @@
+"""Which records are worth a label: by doubt and likeness, never two of a group, the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from datakit.proxy import ProxyData, worth
+from datakit.proxy.spaces import TextSpace, line_characters
+from datakit.proxy.two_voices import together, two_voices
+from datakit.proxy.worth import Pick, most_worth
+
+PAGES = ("物流查询\n包裹派送中\n快递员电话", "退款申请\n退款原因\n退款金额", "商品评价\n晒图追评\n好评率")
+
+
+def data(texts: Sequence[str], groups: Sequence[str] | None = None, pictures: bool = False) -> ProxyData:
+    looks = None
+    if pictures:
+        looks = np.random.default_rng(0).random((len(texts), 6)).astype(np.float32)
+    return ProxyData(list(texts), looks, groups or [f"g{at}{text}" for at, text in enumerate(texts)])
+
+
+NONE = data([])
+
+
+def rows(picks: Sequence[Pick]) -> list[int]:
+    return [pick.row for pick in picks]
+
+
+def test_one_of_every_kind_comes_before_a_second_one() -> None:
+    texts = [f"{PAGES[at % 3]}\n{chr(0x4E00 + 31 * at)}" for at in range(12)]
+    picks = most_worth(NONE, data(texts), np.ones(12), 3, 7)
+    assert {row % 3 for row in rows(picks)} == {0, 1, 2}
+    assert all(pick.alike == 3 for pick in picks)
+
+
+def test_what_resembles_a_labelled_record_is_worth_little() -> None:
+    others = data([f"{PAGES[0]}\n甲", f"{PAGES[0]}\n乙", f"{PAGES[1]}\n丙"])
+    picks = most_worth(data([f"{PAGES[0]}\n丁"]), others, np.ones(3), 3, 7)
+    assert rows(picks)[0] == 2
+    assert picks[0].likeness < 0.2 < 0.6 < picks[1].likeness
+
+
+def test_of_two_kinds_alike_in_size_the_doubtful_one_comes_first() -> None:
+    texts = [f"{PAGES[at % 2]}\n{chr(0x4E00 + 31 * at)}" for at in range(10)]
+    wrong = np.array([0.1, 0.6] * 5)
+    assert rows(most_worth(NONE, data(texts), wrong, 1, 7))[0] % 2 == 1
+
+
+def test_whole_page_comes_before_its_parts() -> None:
+    lines = PAGES[0].split("\n")
+    texts = [*lines, PAGES[0], *PAGES[1].split("\n")]
+    assert rows(most_worth(NONE, data(texts), np.ones(len(texts)), 1, 7)) == [3]
+
+
+def test_no_two_of_a_group_and_none_of_a_labelled_group() -> None:
+    texts = [f"{page}\n{sign}" for page in PAGES for sign in "甲乙"]
+    groups = ["a", "a", "b", "b", "known", "known"]
+    picks = most_worth(data(["别的"], ["known"]), data(texts, groups), np.ones(6), 6, 7)
+    assert len(picks) == 2
+    assert {groups[row] for row in rows(picks)} == {"a", "b"}
+
+
+def test_lazy_choice_is_the_plain_greedy_one() -> None:
+    rng = np.random.default_rng(5)
+    texts = ["".join(rng.choice(list(PAGES[at % 3].replace("\n", "")), 9)) for at in range(60)]
+    known, others = data(texts[:6]), data(texts[6:])
+    wrong = rng.random(54)
+    points = worth._points(known, others, 7)
+    mine = points.part(6, 60)
+    like = mine.likeness(mine)
+    cover = points.part(0, 6).likeness(mine).max(axis=0)
+    expected = []
+    for _ in range(20):
+        values = np.maximum(like - cover, 0.0) @ wrong.astype(np.float32)
+        values[expected] = -1
+        expected.append(int(values.argmax()))
+        cover = np.maximum(cover, like[expected[-1]])
+    picks = most_worth(known, others, wrong, 20, 7)
+    assert rows(picks) == expected
+    assert [pick.worth for pick in picks] == sorted((pick.worth for pick in picks), reverse=True)
+
+
+def test_more_than_can_be_compared_are_drawn_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worth, "MOST", 10)
+    texts = [f"{PAGES[at % 3]}\n{chr(0x4E00 + 31 * at)}" for at in range(40)]
+    first, again, other = (rows(most_worth(NONE, data(texts), np.ones(40), 40, seed)) for seed in (7, 7, 8))
+    assert len(first) == 10
+    assert first == again
+    assert set(first) != set(other)
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+def test_records_without_text_are_told_by_their_pictures_if_they_have_any(pictures: bool) -> None:
+    others = data([""] * 5, pictures=pictures)
+    picks = most_worth(data(["文字"], pictures=pictures), others, np.ones(5), 5, 7)
+    assert len(picks) == 5
+    assert (picks[1].worth > 0.01) is pictures  # else the first stands for all of them
+
+
+def test_nothing_to_choose_from_is_no_choice() -> None:
+    assert most_worth(data(["一"]), NONE, np.ones(0), 5, 7) == []
+
+
+def test_size_of_a_text_is_the_length_of_its_weights() -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = [*PAGES, "", "物流", "物流查询查询物流"]
+    raw = TfidfVectorizer(analyzer=line_characters, sublinear_tf=True, norm=None).fit_transform(texts)
+    lengths = np.sqrt(np.asarray(raw.multiply(raw).sum(axis=1)).ravel())
+    assert TextSpace(texts, line_characters, 7).sizes == pytest.approx(lengths, rel=1e-6)
+
+
+def test_two_opinions_that_differ_make_neither_sure_and_silence_counts_for_nothing() -> None:
+    one, other = np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([[0.1, 0.9], [np.nan, np.nan]])
+    assert together([one, other]) == pytest.approx(np.array([[0.5, 0.5], [0.9, 0.1]]))
+
+
+def test_both_voices_say_a_probability_of_every_class() -> None:
+    known = data([f"{PAGES[at % 3]}\n{at}" for at in range(9)])
+    proxy, lines = two_voices(known, [str(at % 3) for at in range(9)], data([PAGES[1], ""]), 7)
+    for said in (proxy, lines):
+        assert said.shape == (2, 3)
+        assert said.sum(axis=1) == pytest.approx(1)
+        assert said[0].argmax() == 1
