@@ -199,9 +199,7 @@ def test_a_wrong_template_is_named_with_its_line(template: str, words: str, proj
     assert not (project.folder / "build" / "shop").exists()
 
 
-@pytest.mark.parametrize(
-    "args", [("build",), ("build", "none.yaml"), ("build", "recipes"), ("bild",), ("plan", "x")]
-)
+@pytest.mark.parametrize("args", [("build", "none.yaml"), ("build", "recipes"), ("bild",), ("plan", "x")])
 def test_a_wrong_call_is_refused_with_what_there_is(args: tuple[str, ...], project: Project) -> None:
     done = project.program(*args)
     assert done.code == 2

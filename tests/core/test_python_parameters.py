@@ -42,6 +42,7 @@ def test_list_is_taken_in_python_as_yaml_takes_it(name: str, field: str) -> None
     two = {
         "answers": FORMS,
         "tasks": ["lines", "read"],
+        "find": ["phone", "name"],
         "label_block": ["json", "short"],
         "leave_out": ["status_bar", "single_signs"],
     }.get(field, ["a", "b"])

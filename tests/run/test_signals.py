@@ -169,7 +169,7 @@ def test_signals_at_moments_of_a_whole_build_end_it_and_lose_nothing(screens: Pa
         assert code in (None, 0, 128 + number), errors
         interrupted += code == 128 + number
         stored_then.append((server.count, described(screens), stored(screens, "annotate.ocr")))
-    assert interrupted >= MOMENTS - 4
+    assert interrupted >= MOMENTS // 2  # builds get shorter as results are kept: late moments come after them
     code, errors = Counted(screens, 0, *BUILD).ended()
     assert code == 0, errors
     for count, ids, texts in stored_then:

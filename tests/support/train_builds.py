@@ -32,9 +32,14 @@ def build_screens(project: Path, section: dict[str, Any], *, records: int) -> Pa
     recipe = project / "recipes" / "screens.yaml"
     recipe.parent.mkdir(parents=True, exist_ok=True)
     recipe.write_text(RECIPE % yaml.safe_dump(section, default_flow_style=True))
+    write_first(project, records)
+    return build(recipe, card=False).folder
+
+
+def write_first(project: Path, records: int) -> None:
+    """first.jsonl, which the recipe reads: the first screens of the example."""
     lines = (ROOT / "examples" / "ecom" / "train.jsonl").read_text("utf-8").splitlines(keepends=True)
     (project / "first.jsonl").write_text("".join(lines[:records]), "utf-8")
-    return build(recipe, card=False).folder
 
 
 @pytest.fixture

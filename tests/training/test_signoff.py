@@ -15,9 +15,8 @@ from datakit.artifacts.signoff import read_signoffs, require_signoff, sign, sign
 from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.library import build
-from datakit.run.build import Options
 from tests.support.fake_trainer import calls, write_base
-from tests.support.train_builds import RECIPE
+from tests.support.train_builds import RECIPE, write_first
 
 Make = Callable[..., Path]
 Captured = pytest.CaptureFixture[str]
@@ -31,7 +30,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = project / "recipes" / "screens.yaml"
     text = RECIPE.replace("max_reject_rate: 1.0", "max_reject_rate: 1.0, require_signoff: true")
     recipe.write_text(text % "{model: ./base, method: lora}", "utf-8")
-    return build(recipe, options=Options(limit=8), card=False).folder
+    write_first(project, 8)
+    return build(recipe, card=False).folder
 
 
 @pytest.fixture
