@@ -36,10 +36,10 @@ class LabelNoise(TableTransform):
     """Columns `noise_rank`, `noise_probability`, `noise_label` and its probability, and `noise_cluster`.
 
     A proxy of several quick models (least squares, logistic regression and naive Bayes on characters and
-    lines of the text, least squares on what the pictures and their strips look like) says of each labelled record what the
-    others make of it, twice: the second time without the records whose labels look worst, which would speak
-    for each other; the mean counts. No label is changed and no record is dropped: look at the first few
-    hundredths of the ranking, and at the clusters first.
+    lines of the text, least squares on what the pictures and their strips look like) says of each labelled
+    record what the others make of it, twice: the second time without the records whose labels look worst,
+    which would speak for each other; the mean counts. No label is changed and no record is dropped: look at
+    the first few hundredths of the ranking, and at the clusters first.
 
     - `noise_rank`: 1 for the most suspect record; null for records without a label, and for those whose label
       a reviewer gave or accepted (curate.overrides), which speak for others and are asked about no more.
