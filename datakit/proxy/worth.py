@@ -127,12 +127,11 @@ class _Search:
             self._known[at : at + _BLOCK] = np.where(is_same, 0.0, like).max(axis=0, initial=0.0)
         self.nearest: Matrix = np.where(self._same > 0, np.float32(1.0), self._known)
         """(n,) likeness of the nearest labelled record; 0 where there is none."""
-        worth = np.concatenate(
-            [
-                self._worth(points.part(at, at + _BLOCK).likeness(points))
-                for at in range(0, len(points), _BLOCK)
-            ]
-        )
+        blocks = [
+            np.arange(at, min(at + _BLOCK, len(points)), dtype=np.int64)
+            for at in range(0, len(points), _BLOCK)
+        ]
+        worth = np.concatenate([self._worth(self._likeness(rows), rows) for rows in blocks])
         self._heap = [(-float(value), row) for row, value in enumerate(worth)]
         heapq.heapify(self._heap)
 
@@ -140,8 +139,9 @@ class _Search:
         """Row, worth and how many are like it, the most worth first; one that is taken changes the next."""
         while self._heap:
             older, row = heapq.heappop(self._heap)
-            like = self._points.part(row, row + 1).likeness(self._points)
-            worth = float(self._worth(like)[0])
+            one = np.array([row], dtype=np.int64)
+            like = self._likeness(one)
+            worth = float(self._worth(like, one)[0])
             if self._heap and (-worth, row) > self._heap[0] and -worth > older:
                 heapq.heappush(self._heap, (-worth, row))
                 continue
@@ -150,7 +150,7 @@ class _Search:
 
     def take(self, row: int) -> None:
         """Counts a record as labelled."""
-        like = self._points.part(row, row + 1).likeness(self._points)[0]
+        like = self._likeness(np.array([row], dtype=np.int64))[0]
         is_same = like >= _SAME
         self._same += is_same
         self._known = np.maximum(self._known, np.where(is_same, 0.0, like))
@@ -161,9 +161,15 @@ class _Search:
         cover: Matrix = np.maximum(self._known, (1 - _LEFT**same).astype(np.float32))
         return cover
 
-    def _worth(self, like: Matrix) -> Matrix:
+    def _likeness(self, rows: Rows) -> Matrix:
+        """(rows, n) of some records to all, where `rows` are neighbours."""
+        return self._points.part(int(rows[0]), int(rows[-1]) + 1).likeness(self._points)
+
+    def _worth(self, like: Matrix, rows: Rows) -> Matrix:
+        """(rows,) of those whose likeness to all it is."""
         cover = self._cover(self._same)
         more = np.where(like >= _SAME, self._cover(self._same + 1), like)
+        more[np.arange(len(rows)), rows] = 1.0  # its own label leaves no doubt about a record
         worth: Matrix = np.maximum(more - cover, 0.0) @ self._wrong
         return worth
 

@@ -72,7 +72,6 @@ def test_lazy_choice_is_the_plain_greedy_one() -> None:
     points = worth._points(known, others, 7)
     mine = points.part(6, 60)
     like = mine.likeness(mine)
-    np.fill_diagonal(like, 0.6)  # of one of its own kind four tenths of the doubt are left
     cover = points.part(0, 6).likeness(mine).max(axis=0)
     expected: list[int] = []
     for _ in range(20):
@@ -100,7 +99,7 @@ def test_records_without_text_are_told_by_their_pictures_if_they_have_any(pictur
     others = data([""] * 5, pictures=pictures)
     picks = most_worth(data(["文字"], pictures=pictures), others, np.ones(5), 5, 7)
     assert len(picks) == 5
-    left = 0.4 * 4 / 5  # of the doubt about those that nothing tells apart, after one of five
+    left = 0.4 * (1 + 3 * 0.6) / (1 + 4 * 0.6)  # of five that nothing tells apart, after the first
     assert (picks[1].worth / picks[0].worth == pytest.approx(left)) is not pictures
 
 
