@@ -1,14 +1,14 @@
 """Labels that `datakit next` saves on hard drawn screens, beside records drawn by chance.
 
-    python scripts/bench_next.py --seeds 9700-9709
-    python scripts/bench_next.py --seeds 9700-9709 --rounds-of 40 --jobs 2
+    python scripts/bench_next.py --seeds 9801-9810
+    python scripts/bench_next.py --seeds 9801-9810 --rounds-of 40 --jobs 2
 
 Each seed draws 2,100 screens by their text alone (screens/hard.py); a third of the pages is held out, the
 rest is a pool of which a drawn start set is labelled. Then both ways label so many records a round, by the
 truth: `next` those that datakit.proxy.worth chooses out of what the proxy says, `chance` drawn ones. After
 each round the proxy learns from what is labelled and is scored on the held-out screens. Counted is how many
 labels, the start set among them, it takes to reach a share of the score that the whole pool gives, between
-rounds in proportion. The shares, the start set and the rounds were set before any of the seeds 9700-9709 was
+rounds in proportion. The shares, the start set and the rounds were set before any of the seeds 9801-9810 was
 drawn. At the end stands the goal beside what was reached: the mean labels of `next` over those of `chance`.
 """
 
@@ -135,7 +135,7 @@ def of_seed(seed: int, start: int, count: int) -> tuple[int, dict[str, Needed], 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", default="9700-9709")
+    parser.add_argument("--seeds", default="9801-9810")
     parser.add_argument("--start", type=int, default=40, help="labels to begin with, drawn")
     parser.add_argument("--rounds-of", type=int, default=20, help="labels a round")
     parser.add_argument("--jobs", type=int, default=1)

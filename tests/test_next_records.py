@@ -146,10 +146,10 @@ def test_one_class_alone_still_gives_a_spread_of_records(tmp_path: Path) -> None
     assert found.page().count == 5
 
 
-def test_records_without_text_or_picture_are_one_kind(tmp_path: Path) -> None:
+def test_records_without_text_or_picture_do_not_fill_the_batch(tmp_path: Path) -> None:
     unknown = [*unknown_rows(9), *({"id": f"v{at}", "text": ""} for at in range(5))]
     found = next_records(built(project(tmp_path, unknown=unknown)), 7)
-    assert sum(id_.startswith("v") for id_ in ids(found)) <= 1
+    assert 1 <= sum(id_.startswith("v") for id_ in ids(found)) <= 4
 
 
 def test_one_record_without_a_label_is_proposed(tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ MOST = 10_000
 ALIKE = 0.5
 """Likeness from which one record is said to stand for another. Of drawn screens one pair in 100 of different
 classes is 0.53 alike, one in 8 of one layout (scripts/screens/hard.py, 2026-11-27)."""
+_SAME = 0.999
+"""Likeness from which nothing tells two records apart: both have no text and no picture, or the same text."""
+_LEFT = 0.4
+"""Share of the doubt about such records that each label leaves: they may be of several classes.
+Where one label stood for 63 drawn screens without text and was of a rare class, all of them were mistaken."""
 _BLOCK = 512
 
 Matrix = npt.NDArray[np.float32]
@@ -87,15 +92,14 @@ def most_worth(known: ProxyData, others: ProxyData, wrong: Floats, count: int, s
     open_ = others.take(free)
     points = _points(known, open_, seed)
     labelled, mine = points.part(0, len(known)), points.part(len(known), len(points))
-    nearest = _nearest(mine, labelled)
-    search = _Search(mine, wrong[free].astype(np.float32), nearest)
+    search = _Search(mine, wrong[free].astype(np.float32), labelled)
     picks = []
     taken: set[str] = set()
     for row, worth, alike in search.picks():
         if open_.groups[row] in taken:
             continue
         taken.add(open_.groups[row])
-        picks.append(Pick(int(free[row]), worth, alike, float(nearest[row])))
+        picks.append(Pick(int(free[row]), worth, alike, float(search.nearest[row])))
         search.take(row)
         if len(picks) == count:
             break
@@ -112,14 +116,22 @@ class _Search:
     """The greedy choice. What a record is worth only falls as others are chosen, so of all but a few an older
     figure is enough (Minoux 1978)."""
 
-    def __init__(self, points: _Points, wrong: Matrix, nearest: Matrix) -> None:
-        self._points, self._wrong, self._cover = points, wrong, nearest
-        worth = np.concatenate(
-            [
-                self._worth(points.part(at, at + _BLOCK).likeness(points))
-                for at in range(0, len(points), _BLOCK)
-            ]
-        )
+    def __init__(self, points: _Points, wrong: Matrix, labelled: _Points) -> None:
+        self._points, self._wrong = points, wrong.copy()
+        self._known = np.zeros(len(points), dtype=np.float32)
+        self._same = np.zeros(len(points), dtype=np.int64)
+        for at in range(0, len(points), _BLOCK):
+            like = labelled.likeness(points.part(at, at + _BLOCK))
+            is_same = like >= _SAME
+            self._same[at : at + _BLOCK] = is_same.sum(axis=0)
+            self._known[at : at + _BLOCK] = np.where(is_same, 0.0, like).max(axis=0, initial=0.0)
+        self.nearest: Matrix = np.where(self._same > 0, np.float32(1.0), self._known)
+        """(n,) likeness of the nearest labelled record; 0 where there is none."""
+        blocks = [
+            np.arange(at, min(at + _BLOCK, len(points)), dtype=np.int64)
+            for at in range(0, len(points), _BLOCK)
+        ]
+        worth = np.concatenate([self._worth(self._likeness(rows), rows) for rows in blocks])
         self._heap = [(-float(value), row) for row, value in enumerate(worth)]
         heapq.heapify(self._heap)
 
@@ -127,31 +139,39 @@ class _Search:
         """Row, worth and how many are like it, the most worth first; one that is taken changes the next."""
         while self._heap:
             older, row = heapq.heappop(self._heap)
-            like = self._points.part(row, row + 1).likeness(self._points)
-            worth = float(self._worth(like)[0])
+            one = np.array([row], dtype=np.int64)
+            like = self._likeness(one)
+            worth = float(self._worth(like, one)[0])
             if self._heap and (-worth, row) > self._heap[0] and -worth > older:
                 heapq.heappush(self._heap, (-worth, row))
                 continue
-            is_near = (like[0] >= ALIKE) & (like[0] > self._cover)
+            is_near = (like[0] >= ALIKE) & (like[0] > self._cover(self._same))
             yield row, worth, int(is_near.sum() - is_near[row])
 
     def take(self, row: int) -> None:
         """Counts a record as labelled."""
-        like = self._points.part(row, row + 1).likeness(self._points)[0]
-        self._cover = np.maximum(self._cover, like)
+        like = self._likeness(np.array([row], dtype=np.int64))[0]
+        is_same = like >= _SAME
+        self._same += is_same
+        self._known = np.maximum(self._known, np.where(is_same, 0.0, like))
+        self._wrong[row] = 0.0
 
-    def _worth(self, like: Matrix) -> Matrix:
-        worth: Matrix = np.maximum(like - self._cover, 0.0) @ self._wrong
+    def _cover(self, same: Rows) -> Matrix:
+        """(n,) how far each record is spoken for, by the nearest label and by so many of the very same."""
+        cover: Matrix = np.maximum(self._known, (1 - _LEFT**same).astype(np.float32))
+        return cover
+
+    def _likeness(self, rows: Rows) -> Matrix:
+        """(rows, n) of some records to all, where `rows` are neighbours."""
+        return self._points.part(int(rows[0]), int(rows[-1]) + 1).likeness(self._points)
+
+    def _worth(self, like: Matrix, rows: Rows) -> Matrix:
+        """(rows,) of those whose likeness to all it is."""
+        cover = self._cover(self._same)
+        more = np.where(like >= _SAME, self._cover(self._same + 1), like)
+        more[np.arange(len(rows)), rows] = 1.0  # its own label leaves no doubt about a record
+        worth: Matrix = np.maximum(more - cover, 0.0) @ self._wrong
         return worth
-
-
-def _nearest(points: _Points, labelled: _Points) -> Matrix:
-    """(points,) likeness of the nearest labelled record; 0 where there is none."""
-    nearest = np.zeros(len(points), dtype=np.float32)
-    for at in range(0, len(points), _BLOCK):
-        like = labelled.likeness(points.part(at, at + _BLOCK))
-        nearest[at : at + _BLOCK] = like.max(axis=0, initial=0.0)
-    return nearest
 
 
 def _points(known: ProxyData, others: ProxyData, seed: int) -> _Points:

@@ -67,18 +67,20 @@ def test_lazy_choice_is_the_plain_greedy_one() -> None:
     rng = np.random.default_rng(5)
     texts = ["".join(rng.choice(list(PAGES[at % 3].replace("\n", "")), 9)) for at in range(60)]
     known, others = data(texts[:6]), data(texts[6:])
-    wrong = rng.random(54)
+    doubt = rng.random(54)
+    wrong = doubt.copy()
     points = worth._points(known, others, 7)
     mine = points.part(6, 60)
     like = mine.likeness(mine)
     cover = points.part(0, 6).likeness(mine).max(axis=0)
-    expected = []
+    expected: list[int] = []
     for _ in range(20):
         values = np.maximum(like - cover, 0.0) @ wrong.astype(np.float32)
         values[expected] = -1
         expected.append(int(values.argmax()))
         cover = np.maximum(cover, like[expected[-1]])
-    picks = most_worth(known, others, wrong, 20, 7)
+        wrong[expected[-1]] = 0.0
+    picks = most_worth(known, others, doubt, 20, 7)
     assert rows(picks) == expected
     assert [pick.worth for pick in picks] == sorted((pick.worth for pick in picks), reverse=True)
 
@@ -97,7 +99,15 @@ def test_records_without_text_are_told_by_their_pictures_if_they_have_any(pictur
     others = data([""] * 5, pictures=pictures)
     picks = most_worth(data(["文字"], pictures=pictures), others, np.ones(5), 5, 7)
     assert len(picks) == 5
-    assert (picks[1].worth > 0.01) is pictures  # else the first stands for all of them
+    left = 0.4 * (1 + 3 * 0.6) / (1 + 4 * 0.6)  # of five that nothing tells apart, after the first
+    assert (picks[1].worth / picks[0].worth == pytest.approx(left)) is not pictures
+
+
+def test_records_that_nothing_tells_apart_are_labelled_more_than_once_but_not_all() -> None:
+    texts = [""] * 20 + [f"{PAGES[at % 3]}\n{chr(0x4E00 + 31 * at)}" for at in range(30)]
+    chosen = rows(most_worth(NONE, data(texts), np.ones(50), 10, 7))
+    assert 2 <= sum(row < 20 for row in chosen) < 10
+    assert {row % 3 for row in chosen if row >= 20} == {0, 1, 2}
 
 
 def test_nothing_to_choose_from_is_no_choice() -> None:
