@@ -245,18 +245,9 @@ def _status(folder: Path, about: PackedAblation, call: argparse.Namespace) -> in
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="./run.sh",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = bundle_command.parser_of(_DESCRIPTION, _EPILOG)
     parser.add_argument("what", nargs="?", choices=[DOCTOR], help="only look at the machine")
     parser.add_argument("--part", default="", metavar="I/N", help="the share of one of N machines")
     parser.add_argument("--status", action="store_true", help="how each training stands; nothing is started")
-    parser.add_argument("--json", action="store_true", help="print the status or the account as JSON")
-    parser.add_argument("--cpu", action="store_true", help="without a GPU, to try tiny models (CPU=1)")
-    for option, (variable, meaning) in KEPT.items():
-        parser.add_argument(f"--{option}", metavar=variable, help=meaning)
+    bundle_command.add_settings(parser, KEPT)
     return parser

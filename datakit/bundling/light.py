@@ -110,6 +110,7 @@ MODULES = (
     "datakit.core.templates",
     "datakit.core.text_encoding",
     "datakit.core.tokens",
+    "datakit.core.tried",
     "datakit.core.visible",
     "datakit.core.writer",
     "datakit.evaluation",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
+
+from datakit.core.tried import last_line, tried
 
 PATIENCE_S = 30
 
@@ -29,23 +30,10 @@ def gpu_lines(*fields: str) -> list[str]:
     hidden = _visible() is not None and fields[0] != "index"
     asked = ",".join(("index", *fields) if hidden else fields)
     command = [program, f"--query-gpu={asked}", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise NoDriver(f"nvidia-smi said nothing for {PATIENCE_S} s", answered=True) from None
-    except OSError as error:
-        raise NoDriver(f"nvidia-smi does not start: {error}", answered=True) from None
-    lines = [line.strip() for line in done.stdout.decode("utf-8", "replace").splitlines() if line.strip()]
-    if done.returncode != 0:
-        last = lines[-1][-300:] if lines else "it printed nothing"
-        raise NoDriver(f"nvidia-smi fails: {last}", answered=True)
+    code, output = tried(command, PATIENCE_S)
+    if code != 0:
+        raise NoDriver(f"nvidia-smi fails: {last_line(output)}", answered=True)
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     numbers = _visible()
     if numbers is not None:
         lines = [line for line in lines if line.partition(",")[0].strip() in numbers]

@@ -200,14 +200,27 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     return call
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser_of(description: str, epilog: str) -> argparse.ArgumentParser:
+    """The parser of an archive's run.sh, without a word yet."""
+    return argparse.ArgumentParser(
         prog="./run.sh",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
+        description=description,
+        epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def add_settings(parser: argparse.ArgumentParser, options: Mapping[str, tuple[str, str]]) -> None:
+    """The words that every run.sh takes, and these settings of the machine."""
+    parser.add_argument("--json", action="store_true", help="print the status or the account as JSON")
+    parser.add_argument("--cpu", action="store_true", help="without a GPU, to try tiny models (CPU=1)")
+    for option, (variable, meaning) in options.items():
+        parser.add_argument(f"--{option}", metavar=variable, help=meaning)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = parser_of(_DESCRIPTION, _EPILOG)
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"{DOCTOR}, or of {', '.join(STAGES)}")
     parser.add_argument(
         "--again", nargs="?", const=_FIRST, metavar="STAGE", help="redo a stage and what follows from it"
@@ -215,8 +228,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", default=[], metavar="STAGE", help="this stage; repeatable")
     parser.add_argument("--from", dest="start_from", metavar="STAGE", help="this one and those after it")
     parser.add_argument("--status", action="store_true", help="how far it is; nothing is started")
-    parser.add_argument("--json", action="store_true", help="print the status or the account as JSON")
-    parser.add_argument("--cpu", action="store_true", help="without a GPU, to try tiny models (CPU=1)")
-    for option, (variable, meaning) in OPTIONS.items():
-        parser.add_argument(f"--{option}", metavar=variable, help=meaning)
+    add_settings(parser, OPTIONS)
     return parser

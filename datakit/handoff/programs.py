@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from datakit.artifacts.needs import SERVER_VERSIONS, TRAINER_VERSION
 from datakit.core.nvidia_driver import NoDriver, gpu_lines
 from datakit.core.scripts import shell_words
+from datakit.core.tried import last_line, tried
 from datakit.handoff.bundle_settings import BundleSettings
 from datakit.handoff.finding import FAULT, FINE, WARNING, Finding, counted
 
@@ -109,7 +109,7 @@ def examine_trainer(settings: BundleSettings) -> Iterator[Finding]:
     if program is None:
         yield from trainer_is_there(settings)
         return
-    code, output = _run([program, "version"])
+    code, output = tried([program, "version"], _PATIENCE_S)
     if code != 0:
         yield Finding("trainer", FAULT, *_does_not_start([program, "version"], output, _INSTALL_TRAINER))
         return
@@ -129,12 +129,12 @@ def examine_trainer(settings: BundleSettings) -> Iterator[Finding]:
 
 
 def _no_such(program: str, what: str, word: str, output: str) -> str:
-    return f"{program} is no {what}: asked for its version (`{word}`), it says: {_last(output)}"
+    return f"{program} is no {what}: asked for its version (`{word}`), it says: {last_line(output)}"
 
 
 def _does_not_start(command: Sequence[str], output: str, wanted: str) -> tuple[str, str]:
     return (
-        f"{command[0]} does not start: {_last(output)}",
+        f"{command[0]} does not start: {last_line(output)}",
         f"Try it by itself: {shell_words(command)}. Else install it anew: {wanted}",
     )
 
@@ -173,7 +173,7 @@ def _facts(python: Path | None) -> dict[str, Any]:
     """What the trainer's Python knows of its packages; empty where it cannot be asked."""
     if python is None:
         return {}
-    code, output = _run([str(python), "-c", _PROBE])
+    code, output = tried([str(python), "-c", _PROBE], _PATIENCE_S)
     lines = [line for line in output.splitlines() if line.startswith("{")]
     if code != 0 or not lines:
         return {}
@@ -189,7 +189,7 @@ def examine_server(settings: BundleSettings) -> Iterator[Finding]:
     if program is None:
         yield from server_is_there(settings)
         return
-    code, output = _run([program, "--version"])
+    code, output = tried([program, "--version"], _PATIENCE_S)
     if code != 0:
         yield Finding("server", FAULT, *_does_not_start([program, "--version"], output, _INSTALL_SERVER))
         return
@@ -285,26 +285,3 @@ def _card(line: str) -> Card | None:
     if len(parts) < 4 or not (parts[-1].isdigit() and parts[-2].isdigit()):
         return None
     return Card(parts[0], ", ".join(parts[1:-2]), int(parts[-2]) << 20, int(parts[-1]) << 20)
-
-
-def _run(command: Sequence[str]) -> tuple[int, str]:
-    """Exit code and output of a command that is given its time."""
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_PATIENCE_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return 124, f"it said nothing for {_PATIENCE_S} s"
-    except OSError as error:
-        return 126, str(error)
-    return done.returncode, done.stdout.decode("utf-8", "replace")
-
-
-def _last(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1][-300:] if lines else "it printed nothing"
