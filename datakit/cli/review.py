@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datakit.cli.build_path import BuildPath
+from datakit.cli.page_options import page_options
 from datakit.core.counted import counted
 
 if TYPE_CHECKING:
@@ -57,19 +58,9 @@ _NAMED = 10
 @click.option("--all", "everything", is_flag=True, help="All records, which is what no choice means too.")
 @click.option("--task", metavar="NAME", help="The task that is meant, of a build of several.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="Page, or folder of the page.")
-@click.option("--serve", is_flag=True, help="Open it from a server on 127.0.0.1, which writes the file.")
-@click.option(
-    "--port", type=click.IntRange(1, 65535), help="Port of --serve; one that the build keeps if not given."
-)
-@click.option(
-    "--into", type=click.Path(path_type=Path), metavar="FILE", help="File of decisions (--serve, --import)."
-)
-@click.option(
-    "--export",
-    "exported",
-    type=(click.Choice(["label-studio", "argilla"]), click.Path(path_type=Path)),
-    metavar="TOOL FOLDER",
-    help="Write the review for label-studio or argilla into a new FOLDER instead.",
+@page_options(
+    into="File of decisions (--serve, --import).",
+    export="Write the review for label-studio or argilla into a new FOLDER instead.",
 )
 @click.option(
     "--import",
