@@ -4,12 +4,13 @@
     python scripts/bench_train.py build/ecom_v3 --out bench --case tiny:full:z2:8 --case tiny:full:z3:8
 
 A case is MODEL:METHOD:MODE:ROWS: a model of datakit's table, or `tiny`; lora or full; a mode of the memory
-table; rows at a time on each GPU. Each makes its model where there is none (random weights, the true shape),
-trains STEPS steps on the build's rows through llamafactory-cli, and adds one line to OUT/trainings.jsonl:
-seconds of a step (median behind the first two), until the rows are ready and until the first step, the peaks
-of memory that PyTorch held and that the driver shows, and the forecast. Needs the trainer's environment on
-PATH, and GPUs; CUDA_VISIBLE_DEVICES chooses them, so that several calls with folders of their own and one
-folder of models may run side by side. Cases that ended well are not run again.
+table; rows at a time on each GPU; `:kept` behind it keeps all activations, without gradient checkpointing.
+Each makes its model where there is none (random weights, the true shape), trains STEPS steps on the build's
+rows through llamafactory-cli, and adds one line to OUT/trainings.jsonl: seconds of a step (median behind the
+first two), until the rows are ready and until the first step, the peaks of memory that PyTorch held and that
+the driver shows, and the forecast. Needs the trainer's environment on PATH, and GPUs; CUDA_VISIBLE_DEVICES
+chooses them, so that several calls with folders of their own and one folder of models may run side by side.
+Cases that ended well are not run again.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from datakit.training.gpus import gpu_of_driver
 from datakit.training.longest import longest_row
 from datakit.training.machine import driver_says
 
+KEPT = ":kept"
 STEPS, FIRST = 10, 2
 """Steps that are trained, and those at the start that are not timed."""
 PEAKS = """\
@@ -116,7 +118,7 @@ def _true_shape(name: str, folder: Path) -> None:
 
 def train(case: str, build: BuildFolder, out: Path, models: Path, gpus: int) -> dict[str, Any]:
     """Trains one case; what was measured, beside the forecast."""
-    name, method, mode, rows = case.rsplit(":", 3)
+    name, method, mode, rows = case.removesuffix(KEPT).rsplit(":", 3)
     model = make_model(name, models)
     work = out / "work"
     shutil.rmtree(work, ignore_errors=True)
@@ -136,6 +138,7 @@ def train(case: str, build: BuildFolder, out: Path, models: Path, gpus: int) -> 
         "dataset_dir": str(build.path),
         "media_dir": str(build.path),
         "finetuning_type": method,
+        "disable_gradient_checkpointing": case.endswith(KEPT),
         "per_device_train_batch_size": int(rows),
         "gradient_accumulation_steps": 1,
         "max_steps": STEPS,
@@ -238,7 +241,7 @@ def main() -> None:
     parser.add_argument("build", type=Path, help="a build with a train.yaml, checked")
     parser.add_argument("--out", type=Path, required=True, help="folder for models, logs and trainings.jsonl")
     parser.add_argument("--models", type=Path, help="folder for models alone (OUT/models)")
-    parser.add_argument("--case", action="append", required=True, help="MODEL:METHOD:MODE:ROWS")
+    parser.add_argument("--case", action="append", required=True, help="MODEL:METHOD:MODE:ROWS[:kept]")
     parser.add_argument("--gpus", type=int, default=1)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ def main() -> int:
         from proof.variants import VARIANTS
 
         names = options.only or [one.name for one in VARIANTS]
-        amounts = Amounts(options.train, options.held_out, options.few, options.pool)
+        amounts = Amounts(options.train, options.quarter, options.held_out, options.few, options.pool)
         archive = prepare(options.out.absolute(), options.trainer_python, amounts, names, options.workers)
         print(f"{archive}: {archive.stat().st_size / 1e6:.0f} MB")
         return 0
@@ -63,7 +63,8 @@ def arguments() -> argparse.Namespace:
     first = commands.add_parser("prepare", help="draw, build and pack, here")
     first.add_argument("out", type=Path)
     first.add_argument("--trainer-python", default=sys.executable, help="one with torch, transformers")
-    first.add_argument("--train", type=int, default=2500, help="training screens (2500)")
+    first.add_argument("--train", type=int, default=10_000, help="training screens (10000)")
+    first.add_argument("--quarter", type=int, default=2500, help="of them, for all recipes but the first")
     first.add_argument("--held-out", type=int, default=400)
     first.add_argument("--few", type=int, default=300, help="screens of the small training set")
     first.add_argument("--pool", type=int, default=1200, help="screens beside it whose labels are not read")

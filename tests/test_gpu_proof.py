@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from proof import prepare, report, run  # noqa: E402
-from proof.variants import PROMPTS, STEPS, VARIANTS  # noqa: E402
+from proof.variants import MANY_STEPS, PROMPTS, STEPS, VARIANTS  # noqa: E402
 
 from datakit.library import load  # noqa: E402
 from datakit.run.columns import check_columns  # noqa: E402
@@ -44,8 +44,8 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    amounts = prepare.Amounts(train=500, held_out=50, few=75, pool=100)
-    screens(tmp_path / "screens", "train", 500)
+    amounts = prepare.Amounts(train=600, quarter=500, held_out=50, few=75, pool=100)
+    screens(tmp_path / "screens", "train", 600)
     screens(tmp_path / "screens", "held_out", 50)
     rows = {
         part: prepare.rows_of(tmp_path / "screens", part, getattr(amounts, part)) for part in prepare.SEEDS
@@ -57,7 +57,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_one_label_in_twenty_is_planted_wrong_and_the_others_stay(data: Path) -> None:
-    clean, noisy = lines(data / "train.jsonl"), lines(data / "noisy.jsonl")
+    clean, noisy = lines(data / "quarter.jsonl"), lines(data / "noisy.jsonl")
     differ = [a["id"] for a, b in zip(clean, noisy, strict=True) if a["label"] != b["label"]]
     assert len(differ) == 25
     assert [row["id"] for row in clean] == [row["id"] for row in noisy]
@@ -72,7 +72,7 @@ def test_the_pool_has_no_labels_and_shares_no_screen_with_the_few(data: Path) ->
 
 def test_held_out_screens_say_that_they_are_validation_and_no_training_screen_does(data: Path) -> None:
     assert {row["given_split"] for row in lines(data / "held_out.jsonl")} == {"val"}
-    for name in ("train", "noisy", "few", "pool", "tail"):
+    for name in ("train", "quarter", "noisy", "few", "pool", "tail"):
         assert {row["given_split"] for row in lines(data / f"{name}.jsonl")} == {"train"}
 
 
@@ -112,7 +112,9 @@ def test_every_recipe_is_a_recipe_and_its_base_comes_before_it(one: Any, data: P
 
 def test_no_recipe_differs_in_what_makes_the_comparison_unfair() -> None:
     sections = [yaml.safe_load(one.recipe(ROOT))["train"] for one in VARIANTS]
-    assert {own["max_steps"] for own in sections} == {STEPS}
+    first, *others = sections
+    assert {own["max_steps"] for own in others} == {STEPS}
+    assert first["max_steps"] == MANY_STEPS
     assert {own["per_device_train_batch_size"] * own["gradient_accumulation_steps"] for own in sections} == {
         64
     }
@@ -247,6 +249,18 @@ def test_the_first_has_a_gpu_of_its_own_and_the_others_share_the_rest(
     assert set(document(tmp_path / "results")["variants"]) == {"plain", "few", "noisy"}
 
 
+def test_only_the_gpus_that_the_call_may_see_are_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text('#!/bin/sh\nprintf "0\\n1\\n2\\n"\n', "utf-8")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert run.gpus() == ["0", "1", "2"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,1")
+    assert run.gpus() == ["2", "1"]
+
+
 def test_a_variant_that_would_not_fit_is_not_begun(here: Path, tmp_path: Path) -> None:
     work = run.Work(here, tmp_path / "results", run.Limits(10, 1, cpu=True), longest_s=100.0)
     work.places.put("")
@@ -292,8 +306,8 @@ def figures(right: dict[str, float], *, vllm: bool = True, not_run: dict[str, st
         "machine": {"gpu": "NVIDIA X, 81559", "cores": 16, "date": "2026-11-27", "python": "3.12.3",
                     "torch": "2", "transformers": "5", "llamafactory": "0.9.5", "vllm": "0.25.1"},
         "facts": {
-            "steps": 480, "batch": 64, "pixels": 50_176, "planted": 125, "tail": [8, 100],
-            "screens": {"train": 2500, "held_out": 400, "few": 300, "pool": 1200},
+            "steps": 480, "plain_steps": 960, "batch": 64, "pixels": 50_176, "planted": 125, "tail": [8, 100],
+            "screens": {"train": 10_000, "quarter": 2500, "held_out": 400, "few": 300, "pool": 1200},
             "correction": {"relabelled": 120, "to_the_truth": 118, "were_right": 1}, "variants": about,
         },
         "labels": CLASSES,
@@ -301,7 +315,7 @@ def figures(right: dict[str, float], *, vllm: bool = True, not_run: dict[str, st
         "memory": {"before_mib": 500, "peak_mib": 17_000, "most_busy": 99},
         "vllm": served if vllm else None,
         "variants": variants,
-        "not_run": not_run or {},
+        "not_run": not_run or {}, "second_run": ["few"], "second_run": ["few"],
     }  # fmt: skip
 
 
@@ -311,13 +325,16 @@ def page_of(document: Any, folder: Path) -> str:
     return report.page(path)
 
 
-ALL = {"plain": 0.97, "noisy": 0.9, "corrected": 0.965, "few": 0.8, "pseudo": 0.9, "ocr": 1.0, "again": 0.965}
+ALL = {
+    "plain": 0.97, "quarter": 0.96, "noisy": 0.9, "corrected": 0.965, "few": 0.8, "pseudo": 0.9, "ocr": 1.0,
+    "again": 0.98,
+}  # fmt: skip
 
 
 def test_the_page_tells_each_change_with_its_interval_and_a_verdict(tmp_path: Path) -> None:
     text = page_of(figures(ALL), tmp_path)
     rows = {row.split("|")[1].strip(" `"): row for row in text.splitlines() if row.startswith("| `")}
-    assert "-7.0" in text
+    assert "-6.0" in text
     assert "hurts" in text.split("`noisy`")[1].split("\n")[0]
     assert "helps" in text.split("`pseudo`")[1].split("\n")[0]
     assert "noise" in text.split("`again`")[1].split("\n")[0]
@@ -327,10 +344,13 @@ def test_the_page_tells_each_change_with_its_interval_and_a_verdict(tmp_path: Pa
 def test_what_was_wanted_is_said_to_be_reached_or_not(tmp_path: Path) -> None:
     text = page_of(figures(ALL), tmp_path)
     assert "at least 97%: reached, 97.0%" in text
-    assert "+6.5 of 7.0 points (93%)" in text
+    assert "+6.5 of 7.0 points (93%), `quarter` trained twice." in text
     assert "within one point: reached, +0.00 points; 0 of 400" in text
     assert "killed with checkpoint-240" in text
-    weak = page_of(figures({**ALL, "plain": 0.95, "corrected": 0.91}), tmp_path)
+    assert "second run, on another day's machine: `few`." in text
+    weak = page_of(
+        figures({**ALL, "plain": 0.95, "quarter": 0.94, "again": 0.96, "corrected": 0.91}), tmp_path
+    )
     assert "at least 97%: not reached, 95.0%" in weak
     assert "not reached, +1.0 of 5.0 points (20%)" in weak
 

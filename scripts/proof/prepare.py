@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from proof.variants import BATCH, PICTURES, PIXELS, PROMPTS, STEPS, VARIANTS, Variant
+from proof.variants import BATCH, MANY_STEPS, PICTURES, PIXELS, PROMPTS, STEPS, VARIANTS, Variant
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = {"train": 211, "held_out": 212}
@@ -59,7 +59,9 @@ Row = dict[str, Any]
 class Amounts:
     """How many screens of each kind; multiples of the number of classes keep classes even."""
 
-    train: int = 2500
+    train: int = 10_000
+    quarter: int = 2500
+    """Of them, for all recipes but the first."""
     held_out: int = 400
     few: int = 300
     pool: int = 1200
@@ -73,10 +75,16 @@ def prepare(out: Path, trainer_python: str, amounts: Amounts, names: Sequence[st
     for name, text in PROMPTS.items():
         (project / "templates" / f"{name}.j2").write_text(text, "utf-8")
     draw(out / "screens", amounts, workers)
-    facts: Row = {"steps": STEPS, "batch": BATCH, "pixels": PIXELS, "screens": vars(amounts)}
+    facts: Row = {
+        "steps": STEPS,
+        "plain_steps": MANY_STEPS,
+        "batch": BATCH,
+        "pixels": PIXELS,
+        "screens": vars(amounts),
+    }
     rows = {part: rows_of(out / "screens", part, getattr(amounts, part)) for part in SEEDS}
     shrink(out, [row["image"] for own in rows.values() for row in own])
-    read_texts(project, rows)
+    read_texts(project, [*rows["train"][: amounts.quarter], *rows["held_out"]])
     facts |= write_data(rows, project / "data", amounts)
     make_model(project / "model", trainer_python)
     chosen = [one for one in VARIANTS if one.name in names]
@@ -137,36 +145,38 @@ def _shrink(job: tuple[Path, str]) -> None:
     draft.rename(out / "small" / image)
 
 
-def read_texts(project: Path, rows: Mapping[str, Sequence[Row]]) -> None:
+def read_texts(project: Path, rows: Sequence[Row]) -> None:
     """Puts what OCR reads on the screens as they were drawn into the rows, as `ocr_text`."""
     from datakit.library import build
     from datakit.opened_build import open_build
 
     (project / "data").mkdir(exist_ok=True)
-    write_lines(project / "data" / "screens.jsonl", [row for own in rows.values() for row in own])
+    write_lines(project / "data" / "screens.jsonl", rows)
     path = project / "recipes" / "read.yaml"
     path.write_text(READ.format(root=ROOT), "utf-8")
     records = open_build(build(path, card=False).folder).records.select("id", "ocr_text").collect()
     texts = dict(records.iter_rows())
-    for row in (row for own in rows.values() for row in own):
+    for row in rows:
         row["ocr_text"] = texts[row["id"]]
 
 
 def write_data(rows: Mapping[str, Sequence[Row]], folder: Path, amounts: Amounts) -> Row:
     """The files of records that the recipes read; what was planted and left out, in figures."""
     folder.mkdir(exist_ok=True)
-    train = list(rows["train"])
+    train = rows["train"]
+    quarter = train[: amounts.quarter]
     held = [{**row, "given_split": "val"} for row in rows["held_out"]]
     end = amounts.few + amounts.pool
-    noisy, planted = with_noise(train)
+    noisy, planted = with_noise(quarter)
     files: dict[str, list[Row]] = {
         "train": train,
+        "quarter": quarter,
         "noisy": noisy,
-        "few": train[: amounts.few],
+        "few": quarter[: amounts.few],
         "pool": [
-            {key: value for key, value in row.items() if key != "label"} for row in train[amounts.few : end]
+            {key: value for key, value in row.items() if key != "label"} for row in quarter[amounts.few : end]
         ],
-        "tail": long_tail(train),
+        "tail": long_tail(quarter),
         "held_out": held,
     }
     for name, own in files.items():

@@ -16,6 +16,7 @@ from datakit.evaluation.explaining import attribute
 from datakit.evaluation.metrics import wilson
 from datakit.evaluation.pooled import Effect, compare, holm
 from datakit.evaluation.power import smallest_seen
+from proof.variants import AGAIN
 
 SEED = 7
 GIB = 1 << 30
@@ -56,6 +57,15 @@ class Results:
 
     def accuracy(self, name: str) -> float:
         return float((self.answers(name) == self.truth).mean())
+
+    def runs_of(self, name: str) -> list[str]:
+        """The variant, and those that differ from it in nothing but the trainer's seed."""
+        again = [other for other, base in self.pairs if base == name and self.about(other)["change"] == AGAIN]
+        return [name, *again]
+
+    def mean_of(self, name: str) -> float:
+        """Accuracy, as the mean of all runs of this recipe."""
+        return float(np.mean([self.accuracy(run) for run in self.runs_of(name)]))
 
     def about(self, name: str) -> Mapping[str, Any]:
         return self.facts["variants"][name]  # type: ignore[no-any-return]
@@ -132,10 +142,10 @@ def _changes(results: Results) -> Iterator[str]:
         least = smallest_seen(len(results.truth), discordant, 0.05 / len(results.effects))
         seen = "no difference at all is" if least is None else f"a difference of {100 * least:.1f} points is"
         yield (
-            "Each was trained once. Intervals are of a paired bootstrap over records, p of McNemar's exact "
+            "Intervals are of a paired bootstrap over records, p of McNemar's exact "
             f"test, corrected for {len(results.effects)} comparisons (Holm); the luck of a training is in "
             "neither"
-            + (": `again` shows it" if "again" in results.variants else "")
+            + (": another seed shows it" if "again" in results.variants else "")
             + f". With so many records and {discordant:.1%} of them answered otherwise, {seen} seen in 8 "
             "of 10 runs.\n"
         )
@@ -148,9 +158,9 @@ def _goals(results: Results) -> Iterator[str]:
         yield (
             f"The plain recipe names at least {WANTED:.0%}: {_whether(accuracy >= WANTED)}, {accuracy:.1%}."
         )
-    if {"plain", "noisy", "corrected"} <= variants.keys():
-        plain, noisy, corrected = (results.accuracy(name) for name in ("plain", "noisy", "corrected"))
-        cost = plain - noisy
+    if {"quarter", "noisy", "corrected"} <= variants.keys():
+        clean, noisy, corrected = (results.mean_of(name) for name in ("quarter", "noisy", "corrected"))
+        cost = clean - noisy
         text = f"Corrected labels bring back at least {RECOVERED:.0%} of what 5% of wrong labels cost: "
         if cost <= 0:
             text += f"nothing to bring back, the wrong labels cost {100 * cost:.1f} points."
@@ -160,6 +170,8 @@ def _goals(results: Results) -> Iterator[str]:
                 f"{_whether(share >= RECOVERED)}, {100 * (corrected - noisy):+.1f} of {100 * cost:.1f} points"
                 f" ({share:.0%})"
             )
+            twice = [name for name in ("quarter", "noisy", "corrected") if len(results.runs_of(name)) > 1]
+            text += f", {_names(twice)} trained twice" if twice else ""
             text += "." if results.effects["noisy"].p_holm < 0.05 else "; that cost is within the noise."
         yield text
     vllm = results.document["vllm"]
@@ -209,7 +221,7 @@ def _line(results: Results, name: str) -> list[str]:
     about = results.about(name)
     if not about["base"]:
         return []
-    own = [] if name == "again" else [f"`{name}`: {about['change']}"]
+    own = [] if about["change"] == AGAIN else [f"`{name}`: {about['change']}"]
     return [*_line(results, about["base"]), *own]
 
 
@@ -255,7 +267,9 @@ def _planned(results: Results) -> Iterator[str]:
         ],
     )  # fmt: skip
     where = "one GPU" if _gpus(results) == 1 else f"{_gpus(results)} GPUs"
-    yield f"All but `plain` were trained side by side on {where}.\n"
+    second = results.document.get("second_run", [])
+    later = f" Those of a second run, on another day's machine: {_names(second)}." if second else ""
+    yield f"All but `plain` were trained side by side on {where}, so that their seconds tell little.{later}\n"
 
 
 def _gpus(results: Results) -> int:
@@ -272,12 +286,14 @@ def _how(results: Results) -> Iterator[str]:
     )
     first = next(iter(facts["variants"].values()))["needs"]
     yield (
-        f"{first['parameters'] / 1e6:.1f} million weights, {facts['steps']} steps of {facts['batch']} screens"
-        f" of at most {facts['pixels']:,} pixels, whatever the number of training screens."
+        f"{first['parameters'] / 1e6:.1f} million weights; steps of {facts['batch']} screens of at most "
+        f"{facts['pixels']:,} pixels: {facts['plain_steps']:,} for `plain`, {facts['steps']:,} for every "
+        "other recipe."
     )
     yield (
-        f"{screens['train']:,} training screens, {screens['held_out']} held out; {screens['few']} of the "
-        f"training screens for `few`, {screens['pool']:,} more without their labels for `pseudo`."
+        f"{screens['train']:,} training screens for `plain`, {screens['quarter']:,} of them for the others; "
+        f"{screens['held_out']} held out; {screens['few']} for `few`, {screens['pool']:,} more without their "
+        "labels for `pseudo`."
     )
     yield f"`noisy`: {facts['planted']} labels are any other one."
     found = facts.get("correction")
@@ -303,6 +319,10 @@ def _figure(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _whether(reached: bool) -> str:

@@ -120,7 +120,7 @@ def run(here: Path, results: Path, limits: Limits, only: Sequence[str] | None) -
         work.say(f"no weights: {error}")
         return 1
     note(work, "machine", machine())
-    first, *others = [""] if limits.cpu else smi("index").split() or [""]
+    first, *others = [""] if limits.cpu else gpus()
     for _ in range(limits.at_once):
         for gpu in others:
             work.places.put(gpu)
@@ -135,6 +135,12 @@ def run(here: Path, results: Path, limits: Limits, only: Sequence[str] | None) -
     undone = json.loads((results / "results.json").read_text("utf-8"))["not_run"]
     work.say(f"done; not run: {', '.join(undone) or 'none'}")
     return 3 if undone else 0
+
+
+def gpus() -> list[str]:
+    """Numbers of the GPUs that this call may use; one "" stands for none."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (chosen.split(",") if chosen else smi("index").split()) or [""]
 
 
 def measure_first(work: Work, pool: ThreadPoolExecutor, gpu: str, *, wanted: bool) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 PIXELS = 100_352
 STEPS = 800
+MANY_STEPS = 1600
+"""Of the recipe with all training screens; every other one has STEPS."""
 BATCH = 64
+AGAIN = "nothing: another seed of the trainer"
 PICTURES = "image_root: ../../small"
 """Where the pictures of the records lie, at the size of the training."""
 PROMPTS = {
@@ -25,8 +28,8 @@ class Variant:
     change: str
     """What differs from `base`, for the table."""
     base: str = ""
-    data: str = "train"
-    """File of labelled training records, of those that `draw` made."""
+    data: str = "quarter"
+    """File of labelled training records, of those that `write_data` makes."""
     prompt: str = "plain.j2"
     answer: str = "label_only"
     before_split: tuple[str, ...] = ()
@@ -34,6 +37,7 @@ class Variant:
     pool: bool = False
     max_chars: int = 500
     seed: int = 42
+    max_steps: int = STEPS
     parts: int = 2
     """Of a batch, that go through the model one after the other: more where rows are long."""
 
@@ -70,8 +74,8 @@ class Variant:
             pixels=PIXELS,
             rows=BATCH // self.parts,
             parts=self.parts,
-            max_steps=STEPS,
-            half=STEPS // 2,
+            max_steps=self.max_steps,
+            half=self.max_steps // 2,
             seed=self.seed,
         )
 
@@ -120,8 +124,9 @@ _REASONS = (
     "guard.reason: {max_similarity: 0.8, consistent: true, on_fail: mark}",
 )
 VARIANTS = (
-    Variant("plain", "picture in, label out"),
-    Variant("noisy", "5% of the training labels are wrong", "plain", data="noisy"),
+    Variant("plain", "picture in, label out", data="train", max_steps=MANY_STEPS),
+    Variant("quarter", "a quarter of the training screens, half of the steps", "plain"),
+    Variant("noisy", "5% of the training labels are wrong", "quarter", data="noisy"),
     Variant(
         "corrected",
         "labels that curate.label_noise doubts are its own suggestion, without a person",
@@ -129,7 +134,7 @@ VARIANTS = (
         data="noisy",
         before_split=("curate.overrides: {path: ../data/corrections.jsonl}",),
     ),
-    Variant("few", "12 training screens a class", "plain", data="few"),
+    Variant("few", "12 training screens a class", "quarter", data="few"),
     Variant(
         "pseudo",
         "unlabelled screens with pseudo-labels beside them",
@@ -141,7 +146,7 @@ VARIANTS = (
     Variant(
         "ocr",
         "the text that OCR read in the prompt",
-        "plain",
+        "quarter",
         prompt="ocr.j2",
         max_chars=300,
         parts=4,
@@ -149,7 +154,7 @@ VARIANTS = (
     Variant(
         "label_first",
         "a reason behind the label",
-        "plain",
+        "quarter",
         answer="answer/label_first.j2",
         after_split=_REASONS,
         parts=4,
@@ -157,12 +162,12 @@ VARIANTS = (
     Variant(
         "reason_first",
         "a reason before the label",
-        "plain",
+        "quarter",
         answer="answer/reason_first.j2",
         after_split=_REASONS,
         parts=4,
     ),
-    Variant("tail", "100 screens of the commonest class down to 8 of the rarest", "plain", data="tail"),
+    Variant("tail", "100 screens of the commonest class down to 8 of the rarest", "quarter", data="tail"),
     Variant(
         "balanced",
         "balance.resample evens the classes out",
@@ -170,11 +175,20 @@ VARIANTS = (
         data="tail",
         after_split=("balance.resample: {strategy: uniform, max_repeat: 8}",),
     ),
-    Variant("again", "nothing: another seed of the trainer", "plain", seed=43),
+    Variant("again", AGAIN, "quarter", seed=43),
+    Variant("noisy_again", AGAIN, "noisy", data="noisy", seed=43),
+    Variant(
+        "corrected_again",
+        AGAIN,
+        "corrected",
+        data="noisy",
+        before_split=("curate.overrides: {path: ../data/corrections.jsonl}",),
+        seed=43,
+    ),
     Variant(
         "names",
         "the shipped prompt with the names of all labels",
-        "plain",
+        "quarter",
         prompt="ecom/classify_v1.j2",
         parts=4,
     ),
