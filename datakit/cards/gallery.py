@@ -1,0 +1,77 @@
+"""The gallery of a card: of each class some records, as pictures that open and as they are trained."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from pathlib import Path
+
+import polars as pl
+
+from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.originals import is_original
+from datakit.cards.pictures import Pictures
+from datakit.cards.settings import CardSettings
+from datakit.cards.sheet import sheet
+from datakit.cards.tiles import Tiles
+from datakit.core.parameters import validated
+from datakit.core.record import GENERAL, VAL
+from datakit.pages.blocks import Gallery, Section
+from datakit.pages.figures import collect
+
+MOST_TILES = 400
+
+_WORDS = (
+    "A click opens a record: its picture at the size that the model sees, with a frame around each line that "
+    "was read (hovering shows the words) and a bold one around what the answer quotes; below it prompt and "
+    "answer, exactly as they are trained."
+)
+_LEFT_OUT = " The first {shown:,} of {all:,} chosen records are shown."
+
+
+def card_settings(build: BuildFolder) -> CardSettings:
+    """The recipe's `card:` section; what older or newer versions wrote there and does not fit is ignored."""
+    try:
+        return validated(CardSettings, build.section("card"))
+    except ValueError:
+        return CardSettings()
+
+
+def gallery_section(build: BuildFolder, pictures: Pictures) -> Section:
+    """Records of each class, the class with the most records first; nothing where the trainer gets none."""
+    ids = chosen(build, card_settings(build).gallery)
+    shown = ids[:MOST_TILES]
+    if not shown or not build.data_files:
+        return Section("Gallery", [])
+    tiles = Tiles(build, shown, pictures)
+    groups = [[tiles.tile(id_)] for id_ in shown]
+    words = _WORDS + (_LEFT_OUT.format(shown=len(shown), all=len(ids)) if len(shown) < len(ids) else "")
+    small = [(tile, Path(tiles.picture_of(tile.id))) for (tile,) in groups if tile.screens]
+    drawn = sheet("gallery", "One picture of each class", small[:MOST_TILES])
+    block = Gallery("", groups, words, tiles.constant.folded, drawn, has_filter=True)
+    return Section("Gallery", [block])
+
+
+def chosen(build: BuildFolder, each: int) -> list[str]:
+    """Ids of `each` records of every class; where more than one is wanted, one of them of validation.
+
+    They are taken by a hash of their ids: the same for any order of the records, whatever other classes
+    hold. Training goes first, general data is a class of its own, and a record with several pictures is
+    added where there are such and none is among them.
+    """
+    if each < 1:
+        return []
+    several = pl.col("images").list.len().fill_null(0) > 1
+    table = collect(build.records.filter(is_original(build)).select("id", "part", "label", several=several))
+    hashes = pl.Series("hash", [blake2b(id_.encode(), digest_size=8).digest() for id_ in table["id"]])
+    is_general, is_test = pl.col("part") == GENERAL, pl.col("part") == VAL
+    group = pl.when(is_general).then(None).otherwise(pl.col("label").fill_null(""))
+    table = table.with_columns(hashes, group=group, is_test=is_test).sort("is_test", "hash", "id")
+    is_first = pl.int_range(pl.len()).over("group", "is_test") == 0
+    is_early = pl.col("is_test") & is_first & pl.lit(each > 1)
+    table = table.with_columns(records=pl.len().over("group"), late=~is_early)
+    taken = table.sort("late", "is_test", "hash", "id").group_by("group", maintain_order=True).head(each)
+    order = [pl.col("group").is_null(), -pl.col("records").cast(pl.Int64), "group", "is_test", "hash"]
+    ids: list[str] = taken.sort(order)["id"].to_list()
+    if not taken["several"].any():
+        ids += table.filter("several")["id"].head(1).to_list()
+    return ids
