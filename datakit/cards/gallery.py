@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
-from pathlib import Path
 
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.originals import is_original
-from datakit.cards.pictures import Pictures
 from datakit.cards.settings import CardSettings
 from datakit.cards.sheet import sheet
 from datakit.cards.tiles import Tiles
@@ -36,17 +35,16 @@ def card_settings(build: BuildFolder) -> CardSettings:
         return CardSettings()
 
 
-def gallery_section(build: BuildFolder, pictures: Pictures) -> Section:
+def gallery_section(tiles: Tiles, ids: Sequence[str]) -> Section:
     """Records of each class, the class with the most records first; nothing where the trainer gets none."""
-    ids = chosen(build, card_settings(build).gallery)
     shown = ids[:MOST_TILES]
-    if not shown or not build.data_files:
+    if not shown or not tiles.build.data_files:
         return Section("Gallery", [])
-    tiles = Tiles(build, shown, pictures)
     groups = [[tiles.tile(id_)] for id_ in shown]
     words = _WORDS + (_LEFT_OUT.format(shown=len(shown), all=len(ids)) if len(shown) < len(ids) else "")
-    small = [(tile, Path(tiles.picture_of(tile.id))) for (tile,) in groups if tile.screens]
-    drawn = sheet("gallery", "One picture of each class", small[:MOST_TILES])
+    drawn = sheet(
+        "gallery", "One picture of each class", [(tile, tiles.first_picture(tile.id)) for (tile,) in groups]
+    )
     block = Gallery("", groups, words, tiles.constant.folded, drawn, has_filter=True)
     return Section("Gallery", [block])
 

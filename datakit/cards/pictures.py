@@ -24,13 +24,31 @@ LEAST_BYTES = 22_000
 """Of a picture on a card of many: a phone's screen of 768 x 768 pixels in all is still read at that."""
 LARGE_CARD_BYTES = 8_000_000
 """All pictures of a card of many records, which stays below 15 MB."""
+MOST_BYTES = 60_000
+"""Of one picture on any card."""
 MOST_PICTURES = 400
+LOST = "picture {number} is not in the build folder any more"
+TOO_MANY = "picture {number} is not shown: the card has {most}"
 _QUALITIES = (60, 42, 28, 16)
-_SCALES = (1.0, 0.7, 0.5, 0.3)
+_SCALES = (0.7, 0.5, 0.3, 0.1)
 """Smaller pictures, where the lowest quality takes too much: photographs, mostly."""
 _QUICK = 2
 """Effort of the encoder, 0 to 6."""
 _SHEET_PX, _SHEET_QUALITY = 180, 45
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture on the card; of one that is not shown the words alone."""
+
+    shown: Thumbnail
+    size: Size = (0, 0)
+    """As it was read."""
+    across: int = 0
+    """Pixels across as the model sees it."""
+    small: str = ""
+    """A small copy as data URI, for the sheets of Markdown's readers."""
+    small_size: Size = (0, 0)
 
 
 @dataclass
@@ -40,20 +58,13 @@ class Pictures:
     build: BuildFolder
     wanted: int
     """About so many will be asked for."""
-    _made: dict[Path, tuple[Thumbnail, Size, int]] = field(default_factory=dict)
+    _made: dict[Path, Picture] = field(default_factory=dict)
 
-    def shown(self, path: Path, number: int) -> tuple[Thumbnail, Size, int]:
-        """The picture, its size as it was read, and its pixels across as the model sees it.
-
-        One that cannot be read, or is one too many, is words of size (0, 0).
-        """
+    def shown(self, path: Path, number: int) -> Picture:
+        """The picture at a path; one that cannot be read, or is one too many, is words."""
         if path not in self._made:
             if len(self._made) >= MOST_PICTURES:
-                return (
-                    Thumbnail("", f"picture {number} is not shown: the card has {MOST_PICTURES}"),
-                    (0, 0),
-                    0,
-                )
+                return Picture(Thumbnail("", TOO_MANY.format(number=number, most=MOST_PICTURES)))
             self._made[path] = self._make(path, number)
         return self._made[path]
 
@@ -61,18 +72,20 @@ class Pictures:
     def share(self) -> int:
         """Bytes of one picture."""
         count = max(min(self.wanted, MOST_PICTURES), 1)
-        return min(max(SMALL_CARD_BYTES // count, LEAST_BYTES), LARGE_CARD_BYTES // count, 60_000)
+        return min(max(SMALL_CARD_BYTES // count, LEAST_BYTES), LARGE_CARD_BYTES // count, MOST_BYTES)
 
-    def _make(self, path: Path, number: int) -> tuple[Thumbnail, Size, int]:
+    def _make(self, path: Path, number: int) -> Picture:
         try:
             header = read_header(path)
             size = header.width, header.height
             seen = self._seen(size)
             image = load_rgb(path, max_side_px=max(seen))
-        except (ImageProblem, ValueError, OSError):
-            return Thumbnail("", f"picture {number} is not in the build folder any more"), (0, 0), 0
-        uri = next(small for small in _encoded(image) if len(small) <= self.share or small == b"")
-        return Thumbnail(_uri(uri), f"picture {number}"), size, seen[0]
+        except (ImageProblem, ValueError, OSError):  # ValueError: a size that the model's processor refuses
+            return Picture(Thumbnail("", LOST.format(number=number)))
+        data = next(data for data in _encoded(image) if len(data) <= self.share)
+        small, small_size = _small(image)
+        shown = Thumbnail(_uri(data, "webp"), f"picture {number}")
+        return Picture(shown, size, seen[0], small, small_size)
 
     def _seen(self, size: Size) -> Size:
         """Width and height as the model sees it; the trainer's own limit where the model is not known."""
@@ -88,14 +101,13 @@ class Pictures:
 
 
 def _encoded(image: Image.Image) -> Iterator[bytes]:
-    """The picture from good to poor."""
+    """The picture from good to poor; the last is 16 pixels wide at most, which fits any share."""
+    for quality in _QUALITIES:
+        yield _webp(image, quality)
     for scale in _SCALES:
-        size = [max(round(side * scale), 1) for side in image.size]
-        smaller = image if scale == 1 else image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
-        for quality in _QUALITIES if scale == 1 else _QUALITIES[-1:]:
-            smallest = _webp(smaller, quality)
-            yield smallest
-    yield b""
+        width, height = (max(round(side * scale), 1) for side in image.size)
+        yield _webp(image.resize((width, height)), _QUALITIES[-1])
+    yield _webp(image.resize((16, 16)), _QUALITIES[-1])
 
 
 def _webp(image: Image.Image, quality: int) -> bytes:
@@ -104,17 +116,13 @@ def _webp(image: Image.Image, quality: int) -> bytes:
     return target.getvalue()
 
 
-def _uri(data: bytes, kind: str = "webp") -> str:
-    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
-
-
-def sheet_picture(path: Path) -> tuple[str, Size] | None:
-    """A small copy for the sheet of Markdown's readers with its size; None for one that cannot be read."""
-    try:
-        image = load_rgb(path, max_side_px=2 * _SHEET_PX)
-    except (ImageProblem, ValueError, OSError):
-        return None
-    image.thumbnail((_SHEET_PX, 2 * _SHEET_PX))
+def _small(image: Image.Image) -> tuple[str, Size]:
+    copy = image.copy()
+    copy.thumbnail((_SHEET_PX, 2 * _SHEET_PX))
     target = io.BytesIO()
-    image.save(target, "JPEG", quality=_SHEET_QUALITY)
-    return _uri(target.getvalue(), "jpeg"), image.size
+    copy.save(target, "JPEG", quality=_SHEET_QUALITY)
+    return _uri(target.getvalue(), "jpeg"), copy.size
+
+
+def _uri(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode()

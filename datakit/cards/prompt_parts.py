@@ -21,7 +21,7 @@ class Constant:
     def folded(self) -> list[Part]:
         """Each run with the words under which it is named."""
         return [
-            Part(run, f"{self._name(at)} of every prompt ({len(run):,} characters)")
+            Part(run, f"{self._name(at)} of these prompts ({len(run):,} characters)")
             for at, run in enumerate(self.runs)
         ]
 
@@ -36,7 +36,7 @@ class Constant:
             if not found:
                 return [Part(text)]
             pieces += [Part(before)] if before else []
-            pieces.append(Part("", f"{self._name(at)} of every prompt, above"))
+            pieces.append(Part("", f"{self._name(at)} of these prompts, above"))
             rest = after
         return [*pieces, *([Part(rest)] if rest else [])]
 

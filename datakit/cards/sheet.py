@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from xml.sax.saxutils import escape
 
-from datakit.cards.pictures import sheet_picture
+from datakit.cards.pictures import Picture
 from datakit.pages import charts
 from datakit.pages.blocks import Chart, Tile
 
@@ -16,15 +15,16 @@ _CELL, _GAP, _LINE = 180, 14, 18
 _FONT = "font-family='system-ui, sans-serif' font-size='12'"
 
 
-def sheet(name: str, alt: str, tiles: Sequence[tuple[Tile, Path]], across: int = _ACROSS) -> Chart | None:
+def sheet(
+    name: str, alt: str, tiles: Sequence[tuple[Tile, Picture | None]], across: int = _ACROSS
+) -> Chart | None:
     """The first pictures of the records with class and id below each; None where none can be read."""
     rows: list[str] = []
     top, tallest, column = _GAP, 0, 0
-    for tile, path in tiles[:MOST]:
-        small = sheet_picture(path)
-        if small is None:
+    for tile, picture in tiles[:MOST]:
+        if picture is None or not picture.small:
             continue
-        uri, (width, height) = small
+        uri, (width, height) = picture.small, picture.small_size
         left = _GAP + column * (_CELL + _GAP)
         rows.append(f"<image x='{left}' y='{top}' width='{width}' height='{height}' xlink:href='{uri}'/>")
         for line, text in enumerate((tile.label, tile.id), 1):

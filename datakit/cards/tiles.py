@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from datakit.artifacts.measured_columns import measured
 from datakit.cards.boxes import DrawnColumns, drawn_columns
 from datakit.cards.evidence import frames_of, lines_column
 from datakit.cards.parts import PART_NAMES
-from datakit.cards.pictures import Pictures
+from datakit.cards.pictures import Picture, Pictures
 from datakit.cards.prompt_parts import Constant, constant_of
 from datakit.cards.samples import parts
 from datakit.cards.trained_rows import rows_of
+from datakit.core.boxes import Size
+from datakit.core.image import ImageProblem, read_header
 from datakit.core.record import GENERAL, place_of
 from datakit.pages.blocks import Framed, Part, Screen, Tile, Turn
 from datakit.pages.figures import collect
@@ -27,7 +29,18 @@ from datakit.verdict.texts import rung_name
 NO_LABEL = "no class"
 GENERAL_DATA = "general data"
 _LABEL_CHARS = 80
-_FACTS = ("id", "label", "part", "source_file", "source_line", "repeat", "shrink_rung", "images")
+_FACTS = (
+    "id",
+    "label",
+    "part",
+    "source_file",
+    "source_line",
+    "repeat",
+    "shrink_rung",
+    "images",
+    "width",
+    "height",
+)
 
 Row = dict[str, Any]
 
@@ -56,10 +69,10 @@ class Tiles:
         messages = self._rows.get(id_, {}).get("messages") or ()
         return next((str(turn["content"]) for turn in reversed(messages) if turn["role"] == "assistant"), "")
 
-    def picture_of(self, id_: str) -> str:
-        """Where its first picture lies; "" for a record without one."""
+    def first_picture(self, id_: str) -> Picture | None:
+        """Its first picture; None for a record without one."""
         paths = self._paths(self._rows.get(id_, {}), self._records.get(id_, {}))
-        return paths[0] if paths else ""
+        return self.pictures.shown(Path(paths[0]), 1) if paths else None
 
     @cached_property
     def constant(self) -> Constant:
@@ -101,11 +114,25 @@ class Tiles:
         return self.constant.parts(text)
 
     def _screen(self, path: str, at: int, record: Row, answer: str) -> Screen:
-        picture, (width, height), shown = self.pictures.shown(Path(path), at + 1)
-        frames = frames_of(record.get(self._lines or ""), at, answer) if width else []
-        if width and not at and self._drawn is not None:
-            frames += self._answered(record, (width, height))
-        return Screen(picture, width, height, shown, frames)
+        picture = self.pictures.shown(Path(path), at + 1)
+        if not picture.across:
+            return Screen(picture.shown)
+        frames = frames_of(record.get(self._lines or ""), at, answer)
+        frames = _moved(frames, self._read_size(record, at) or picture.size, picture.size)
+        if not at and self._drawn is not None:
+            frames += self._answered(record, picture.size)
+        width, height = picture.size
+        return Screen(picture.shown, width, height, picture.across, frames)
+
+    def _read_size(self, record: Row, at: int) -> Size | None:
+        """The size of the picture that OCR read, which the build's copy may be smaller than."""
+        paths = record.get("images") or ()
+        try:
+            header = read_header(paths[at])
+        except (ImageProblem, OSError, IndexError):
+            size = (record.get("width"), record.get("height"))
+            return (size[0], size[1]) if not at and size[0] and size[1] else None
+        return header.width, header.height
 
     def _answered(self, record: Row, size: tuple[int, int]) -> list[Framed]:
         """The boxes that the answer holds, in pixels."""
@@ -124,6 +151,18 @@ class Tiles:
         if record.get("shrink_rung") and measured(self.build.columns, "shrink_rung"):
             facts.append(("prompt shortened", rung_name(self.build, record["shrink_rung"])))
         return facts
+
+
+def _moved(frames: Sequence[Framed], of: Size, to: Size) -> list[Framed]:
+    """Boxes in pixels of a picture of one size, in those of its copy."""
+    if of == to:
+        return list(frames)
+    across, down = to[0] / of[0], to[1] / of[1]
+    return [
+        replace(frame, sides=(left * across, top * down, right * across, bottom * down))
+        for frame in frames
+        for left, top, right, bottom in (frame.sides,)
+    ]
 
 
 def label_of(record: Row) -> str:

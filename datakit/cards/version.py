@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 
 import polars as pl
@@ -14,6 +13,7 @@ from datakit.artifacts.report import Finding
 from datakit.cards.changes import changes
 from datakit.cards.inputs import inputs_of
 from datakit.cards.overview import picture_count
+from datakit.cards.usage import state_words
 from datakit.core.scripts import shell_words
 from datakit.pages.blocks import Block, Bullets, Cell, Code, CodeBlock, Section, Table, Text
 
@@ -23,7 +23,7 @@ COUNTED = "{train:,} training, {val:,} validation, {general:,} general"
 CHANGED = "Changed since version {version}, scored {date}:"
 UNCHANGED = "Made of the same as version {version}, scored {date}."
 FIRST = (
-    "No earlier version was scored, so nothing is said here of what changed; `datakit diff OLD NEW` "
+    "No earlier version was scored, so nothing is said here of what changed; datakit diff OLD NEW "
     "compares two builds."
 )
 SIGN = "Whoever has looked through this page and agrees signs the data as it is:"
@@ -49,13 +49,6 @@ def version_section(
         ["datakit", "signoff", build.clean(str(build.path.absolute())), "--name", "YOUR NAME"]
     )
     return Section("This version", [*blocks, Text(SIGN), CodeBlock(command, "bash")])
-
-
-def state_words(lines: Sequence[Finding]) -> str:
-    """How many lines of the verdict have each state."""
-    states = Counter(line.state for line in lines)
-    order = ("failed", "warned", "passed")
-    return ", ".join(f"{states[state]} {state}" for state in order if states[state]) or "nothing looked at"
 
 
 def _figures(build: BuildFolder, splits: pl.DataFrame, classes: pl.DataFrame) -> list[list[Cell]]:

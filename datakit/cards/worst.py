@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
@@ -12,7 +11,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.measured_columns import measured
 from datakit.artifacts.originals import originals
 from datakit.cards.evidence import lines_column
-from datakit.cards.gallery import card_settings
+from datakit.cards.gallery import MOST_TILES, card_settings, chosen, gallery_section
 from datakit.cards.pictures import Pictures
 from datakit.cards.sheet import sheet
 from datakit.cards.tiles import Tiles
@@ -50,22 +49,27 @@ class Kind:
     notes: dict[str, str]
 
 
-def worst_section(build: BuildFolder, pictures: Pictures) -> Section:
+def shown_sections(build: BuildFolder, pictures: Pictures) -> list[Section]:
+    """The gallery and the worst of each kind, their records read at once."""
+    settings = card_settings(build)
+    in_gallery = chosen(build, settings.gallery) if build.data_files else []
+    kinds = list(worst(build, settings.worst)) if settings.worst else []
+    ids = [*in_gallery[:MOST_TILES], *(id_ for kind in kinds for group in kind.groups for id_ in group)]
+    tiles = Tiles(build, list(dict.fromkeys(ids)), pictures)
+    return [gallery_section(tiles, in_gallery), _worst_section(tiles, kinds)]
+
+
+def _worst_section(tiles: Tiles, kinds: Sequence[Kind]) -> Section:
     """Each kind with its records; the kinds that have none in one sentence."""
-    most = card_settings(build).worst
-    kinds = list(worst(build, most)) if most and build.columns else []
-    ids = list(dict.fromkeys(id_ for kind in kinds for group in kind.groups for id_ in group))
-    tiles = Tiles(build, ids, pictures)
     blocks: list[Block] = []
     for kind in (kind for kind in kinds if kind.groups):
         groups = [[tiles.tile(id_, kind.notes.get(id_, "")) for id_ in group] for group in kind.groups]
         drawn = None
         if any(len(group) > 1 for group in groups):
-            shown = [(tile, Path(tiles.picture_of(tile.id))) for group in groups for tile in group]
+            shown = [(tile, tiles.first_picture(tile.id)) for group in groups for tile in group]
             name = "-".join(kind.title.lower().replace(",", "").split())
-            drawn = sheet(name, kind.title, [pair for pair in shown if pair[0].screens], across=2)
-        constant = tiles.constant.folded if not blocks else ()
-        blocks.append(Gallery(kind.title, groups, _WORDS.get(kind.title, ""), constant, drawn))
+            drawn = sheet(name, kind.title, shown, across=2)
+        blocks.append(Gallery(kind.title, groups, _WORDS.get(kind.title, ""), sheet=drawn))
     none = [kind.title for kind in kinds if not kind.groups]
     if none:
         blocks.append(Text(NOTHING.format(kinds="; ".join(none))))

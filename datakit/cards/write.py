@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from datakit.cards.ablation import ablation_section
 from datakit.cards.checked import check_section, lengths_section
 from datakit.cards.classes import classes_section
 from datakit.cards.confusions import confusions_section
-from datakit.cards.gallery import card_settings, gallery_section
+from datakit.cards.gallery import card_settings
 from datakit.cards.noise import noise_section
 from datakit.cards.overview import (
     flow_section,
@@ -39,10 +39,10 @@ from datakit.cards.scores import scores_section
 from datakit.cards.serving import answers_section, serving_section
 from datakit.cards.spend import spend_section
 from datakit.cards.steps import step_sections
-from datakit.cards.tasks import of_each, tasks_section
+from datakit.cards.tasks import named, of_each, tasks_section
 from datakit.cards.usage import limits_section, reproduce_section, training_section, verdict_section
 from datakit.cards.version import version_section
-from datakit.cards.worst import KINDS_OF_WORST, worst_section
+from datakit.cards.worst import KINDS_OF_WORST, shown_sections
 from datakit.core.plain_yaml import dump
 from datakit.pages.blocks import Card, Section
 from datakit.pages.writing import Kept, write_pages
@@ -85,8 +85,7 @@ def make_card(build: BuildFolder) -> Card:
         *of_each(build, scores_section),
         ablation_section(build),
         limits_section(build, splits, classes, lines),
-        *of_each(build, _with(pictures, gallery_section)),
-        *of_each(build, _with(pictures, worst_section)),
+        *_shown(build, pictures),
         *of_each(build, _classes),
         *of_each(build, confusions_section),
         *of_each(build, prompt_section),
@@ -117,10 +116,11 @@ def make_card(build: BuildFolder) -> Card:
     )
 
 
-def _with(
-    pictures: Pictures, section: Callable[[BuildFolder, Pictures], Section]
-) -> Callable[[BuildFolder], Section]:
-    return lambda build: section(build, pictures)
+def _shown(build: BuildFolder, pictures: Pictures) -> Iterable[Section]:
+    """The sections with records as pictures; of several tasks those of each."""
+    for own in build.tasks or (build,):
+        for section in shown_sections(own, pictures):
+            yield named(section, own.path.name) if build.tasks else section
 
 
 def _pictures_wanted(build: BuildFolder, classes: pl.DataFrame) -> int:
