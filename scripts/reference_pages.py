@@ -12,6 +12,7 @@ import python_page
 from pydantic import BaseModel
 from reference_text import FLOW, documented_constants, page, table, with_code
 
+from datakit.cards.settings import CardSettings
 from datakit.artifacts import names as build_files
 from datakit.checking.codes import CODES
 from datakit.cli import COMMANDS, cli
@@ -123,6 +124,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "llm.endpoints": EndpointSettings,
     "train": TrainSettings,
     "serve": ServeSettings,
+    "card": CardSettings,
     "run": RunSettings,
 }
 RECIPE_KEYS = {

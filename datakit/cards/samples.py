@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,12 @@ from typing import Any
 import orjson
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.core.boxes import Box, Size
-from datakit.core.image import ImageProblem, load_rgb, read_header
+from datakit.core.image import ImageProblem, load_rgb
 from datakit.pages.blocks import Part, Thumbnail
-from datakit.pages.drawn_boxes import draw_boxes
 
 LOOK = 2_000
 """Rows of each data file that are looked at: these are different records, in source order."""
 THUMBNAIL_PX = 280
-BOXES_PX = 640
-"""Longer side of a picture with boxes: their numbers are to be read."""
 LONG_TEXT = 1_500
 """A longer piece of a message is folded away behind its first characters."""
 
@@ -76,22 +71,14 @@ def _long(text: str) -> list[Part]:
     return [Part(text[:LONG_TEXT]), Part(text[LONG_TEXT:], f"{len(text) - LONG_TEXT:,} more characters")]
 
 
-def thumbnail(
-    path: Path, number: int, boxes: Callable[[Size], list[Box]] | None = None, *, side_px: int = 0
-) -> Thumbnail:
+def thumbnail(path: Path, number: int, *, side_px: int = THUMBNAIL_PX) -> Thumbnail:
     """A picture small enough for a page, or the words that stand for one that cannot be read.
 
-    `boxes` gives what is drawn on a picture of a size, in its pixels; such a picture is kept larger.
-    `side_px` is its longer side, where another is wanted.
+    `side_px` is its longer side.
     """
-    most = side_px or (THUMBNAIL_PX if boxes is None else BOXES_PX)
     try:
-        image = load_rgb(path, max_side_px=most)
-        if boxes is not None:
-            header = read_header(path)
-            size = header.width, header.height
-            image = draw_boxes(image, [box.scaled(size, image.size) for box in boxes(size)])
-    except (ImageProblem, ValueError):  # ValueError: a size that the model's processor refuses
+        image = load_rgb(path, max_side_px=side_px)
+    except ImageProblem:
         return Thumbnail("", f"picture {number} is not in the build folder any more")
     target = io.BytesIO()
     image.save(target, "JPEG", quality=72)

@@ -15,6 +15,7 @@ from datakit.cards.ablation import ablation_section
 from datakit.cards.checked import check_section, lengths_section
 from datakit.cards.classes import classes_section
 from datakit.cards.confusions import confusions_section
+from datakit.cards.croissant import croissant_of
 from datakit.cards.gallery import card_settings
 from datakit.cards.noise import noise_section
 from datakit.cards.overview import (
@@ -63,7 +64,8 @@ def write_card(build: Path, folder: Path, kept: Kept | None = None) -> list[Path
     """The files of the card of the finished build at `build`, written to `folder`.
 
     `<name>.md` follows the data-set card format of the Hugging Face hub, with its plots in `<name>/`;
-    `<name>.html` holds the same and thumbnails of sample records, needs no other file and no network.
+    `<name>.html` holds the same, needs no other file and no network, and opens the pictures of a gallery.
+    `<name>/croissant.json` says what the data files are, as JSON-LD.
     The card of an unchanged build is the same to the byte. One that somebody edited is set aside, which
     `kept` is told. Raises UserError for a folder that is no build.
     """
@@ -107,9 +109,11 @@ def make_card(build: BuildFolder) -> Card:
         reproduce_section(build),
     ]
     failed = [f"Failed check: {line.statement}: {line.words}." for line in lines if line.state == "failed"]
+    lead = _lead(build, splits, classes, languages, tasks)
     return Card(
         name=build.report.name,
-        lead=_lead(build, splits, classes, languages, tasks),
+        lead=lead,
+        croissant=croissant_of(build, lead),
         notices=[build.clean(note) for note in (*build.report.notes, *failed, *build.report.warnings)],
         front=_front(build, splits, languages, tasks),
         sections=[section for section in sections if section.blocks],

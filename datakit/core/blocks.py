@@ -240,6 +240,8 @@ class Card:
     """What kind of page it is."""
     file: str = ""
     """Name of its files, when it is not `name`."""
+    croissant: str = ""
+    """The JSON-LD document that stands beside its plots; "" for none."""
 
     @property
     def stem(self) -> str:

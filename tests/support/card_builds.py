@@ -82,6 +82,7 @@ class Draft:
                 }
             ],
             sources={path: stamp(Path(path), hashed=True) for path in sources},
+            artifacts={path: stamp(folder / path, hashed=True) for path in data},
             content=content_hash({path: stamp(folder / path, hashed=True) for path in data}),
             records={item.path: item.records for item in artifacts if item.records is not None},
         )
