@@ -126,7 +126,7 @@ def verdict_section(build: BuildFolder, verdict: Sequence[Finding]) -> Section:
 
 def state_words(lines: Sequence[Finding]) -> str:
     """How many lines of the verdict have each state."""
-    states = Counter(line.state for line in lines)
+    states = Counter[str](line.state for line in lines)
     order = ("failed", "warned", "passed")
     return ", ".join(f"{states[state]} {state}" for state in order if states[state]) or "nothing looked at"
 

@@ -19,9 +19,9 @@ from tests.support.emitter_records import emit, several
 
 
 def accepted(path: Path) -> mlcroissant.Dataset:
-    """The document as the validator reads it, which raises for an error and lists what it would have."""
+    """The document as the validator reads it, which raises for an error and lists what it recommends."""
     found = mlcroissant.Dataset(jsonld=str(path))
-    assert found.metadata.issues.report() == ""
+    assert not found.metadata.issues.errors
     return found
 
 
@@ -32,6 +32,7 @@ def test_the_document_of_a_card_is_accepted_and_names_the_files_by_their_content
     for file in build.glob("*.json"):
         shutil.copy(file, path.parent)  # the validator looks for the files beside the document
     found = accepted(path)
+    assert found.metadata.issues.report() == "", "not even a recommendation is left"
     assert [records.id for records in found.metadata.record_sets] == ["train", "validation", "general"]
     document = json.loads(path.read_text("utf-8"))
     for file in document["distribution"]:
@@ -57,9 +58,7 @@ def test_the_document_of_the_hub_folder_is_accepted_and_its_rows_are_read(tmp_pa
     build, _ = emit(Hub(), tmp_path, several(tmp_path))
     found = accepted(build / "hub" / "croissant.json")
     ids = [row["train/id"].decode() for row in found.records("train")]
-    assert (
-        ids == datasets.load_dataset(str(build / "hub"), cache_dir=str(tmp_path / "c"))["train"]["id"][:]
-    )
+    assert ids == datasets.load_dataset(str(build / "hub"), cache_dir=str(tmp_path / "c"))["train"]["id"][:]
 
 
 def test_an_edited_document_is_set_aside(tmp_path: Path) -> None:

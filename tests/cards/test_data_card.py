@@ -38,7 +38,7 @@ SECTIONS = [
     "Use it",
     "Make it again",
 ]
-PLOTS = ["classes", "gallery", "ocr-text", "prompt-length", "reason-similarity"]
+PLOTS = ["classes", "gallery", "look-alikes-of-one-another", "ocr-text", "prompt-length", "reason-similarity"]
 FILES = 2 + len(PLOTS) + 1
 """Both pages, the plots and croissant.json."""
 HOSTILE = "a|b<script>alert(1)</script>\n`c`*d*&\"'$x$"
@@ -60,7 +60,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        if tag not in ("meta", "img", "link", "br"):
+        if tag not in ("meta", "img", "input", "link", "br"):
             self.open.append(tag)
         for name, value in attrs:
             if name in ("src", "srcset", "data", "poster", "action"):
@@ -259,12 +259,11 @@ def test_no_path_of_this_machine_stands_in_a_card(whole: Path, tmp_path: Path) -
 
 def test_prompt_is_exact_and_what_all_share_stands_once(whole: Path) -> None:
     text = markdown(whole)
-    labels = (ROOT / "templates" / "ecom" / "labels.yaml").read_text("utf-8")
-    name = next(iter(re.findall(r"^- name: (.+)$", labels, flags=re.MULTILINE)), "优惠券领取页面")
     for written in (text, html.unescape(page(whole))):
-        assert len(re.findall(r"<details.*?><summary>constant part \(?", written)) == 1, name
+        assert len(re.findall(r"<summary>constant part of these prompts", written)) == 1
         assert written.count("<image>你是电商图片方面的专家。\n类别与说明：\n{") == 1
     shown = section(text, "Gallery")
+    assert "与说明：\n```" not in shown, "the constant part goes on with the labels"
     assert "[constant part of these prompts, above]" in shown
     assert "\n类别：优惠券领取页面\n```" in shown
     assert shown.count("- part: training") == 25
