@@ -18,6 +18,8 @@ from datakit.pages.blocks import Gallery, Section
 from datakit.pages.figures import collect
 
 MOST_TILES = 400
+WITHOUT_CLASS = 6
+"""Records without a class for one of a class: nothing else tells how they differ."""
 
 _WORDS = (
     "A click opens a record: its picture at the size that the model sees, with a frame around each line that "
@@ -54,7 +56,7 @@ def chosen(build: BuildFolder, each: int) -> list[str]:
 
     They are taken by a hash of their ids: the same for any order of the records, whatever other classes
     hold. Training goes first, general data is a class of its own, and a record with several pictures is
-    added where there are such and none is among them.
+    added where there are such and none is among them. Of records without a class there are six times as many.
     """
     if each < 1:
         return []
@@ -67,7 +69,11 @@ def chosen(build: BuildFolder, each: int) -> list[str]:
     is_first = pl.int_range(pl.len()).over("group", "is_test") == 0
     is_early = pl.col("is_test") & is_first & pl.lit(each > 1)
     table = table.with_columns(records=pl.len().over("group"), late=~is_early)
-    taken = table.sort("late", "is_test", "hash", "id").group_by("group", maintain_order=True).head(each)
+    table = table.sort("late", "is_test", "hash", "id")
+    room = pl.when(pl.col("group") == "").then(each * WITHOUT_CLASS).otherwise(each)
+    taken = table.filter(
+        pl.int_range(pl.len()).over("group") < pl.when(is_general).then(each).otherwise(room)
+    )
     order = [pl.col("group").is_null(), -pl.col("records").cast(pl.Int64), "group", "is_test", "hash"]
     ids: list[str] = taken.sort(order)["id"].to_list()
     if not taken["several"].any():

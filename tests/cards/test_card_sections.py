@@ -114,10 +114,10 @@ def test_records_with_two_pictures_are_shown_with_both(tmp_path: Path) -> None:
     draft.records[2]["messages"][0]["content"] = f"<image><image>{ASK}"
     written = write_card(draft.write(), tmp_path / "cards")
     page = written[1].read_text("utf-8")
-    assert page.count("<img src=") == 2
-    assert 'alt="picture 2"' in page
+    assert 'alt="picture 1 of talk-3"' in page
+    assert 'alt="picture 2 of talk-3"' in page
     text = written[0].read_text("utf-8")
-    assert "### talk-3" in text
+    assert "<summary>胸腔积液: talk-3</summary>" in text
     assert "the first picture's size counts" in text
 
 
@@ -292,7 +292,7 @@ def test_unreadable_thumbnail_is_said_in_words(tmp_path: Path) -> None:
     for path in (build / "images").iterdir():
         path.write_bytes(b"no picture")
     page = write_card(build, tmp_path / "cards")[1].read_text("utf-8")
-    assert page.count("picture 1 is not in the build folder any more") == 4
+    assert page.count("picture 1 is not in the build folder any more") >= 25
     assert "<img" not in page
 
 
