@@ -71,9 +71,7 @@ def chosen(build: BuildFolder, each: int) -> list[str]:
     table = table.with_columns(records=pl.len().over("group"), late=~is_early)
     table = table.sort("late", "is_test", "hash", "id")
     room = pl.when(pl.col("group") == "").then(each * WITHOUT_CLASS).otherwise(each)
-    taken = table.filter(
-        pl.int_range(pl.len()).over("group") < pl.when(is_general).then(each).otherwise(room)
-    )
+    taken = table.filter(pl.int_range(pl.len()).over("group") < room)
     order = [pl.col("group").is_null(), -pl.col("records").cast(pl.Int64), "group", "is_test", "hash"]
     ids: list[str] = taken.sort(order)["id"].to_list()
     if not taken["several"].any():
