@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -101,10 +102,13 @@ def sources_section(build: BuildFolder) -> Section:
 
 
 def _folders(build: BuildFolder, counted: pl.DataFrame) -> Table:
-    """Files and records of each folder and part."""
+    """Files and records of each folder and part; a file that is alone in its folder is named itself."""
     sums: dict[tuple[str, str], list[int]] = {}
+    names = {path or "": build.place(path or "") for path in counted["source_file"]}
+    sizes = Counter(PurePosixPath(name).parent for name in set(names.values()))
     for row in counted.iter_rows(named=True):
-        folder = PurePosixPath(build.place(row["source_file"] or "")).parent.as_posix()
+        path = PurePosixPath(names[row["source_file"] or ""])
+        folder = str(path) if sizes[path.parent] == 1 else f"{path.parent}/"
         files_and_records = sums.setdefault((folder, row["part"]), [0, 0])
         files_and_records[0] += 1
         files_and_records[1] += row["records"]
@@ -119,7 +123,7 @@ def _folders(build: BuildFolder, counted: pl.DataFrame) -> Table:
         rows.append(
             [f"{len(rest):,} more", "", sum(own[0] for _, own in rest), sum(own[1] for _, own in rest)]
         )
-    return Table(["folder", "part", "files", "records kept"], rows)
+    return Table(["folder or file", "part", "files", "records kept"], rows)
 
 
 def _files(build: BuildFolder, counted: pl.DataFrame) -> list[Block]:

@@ -75,13 +75,16 @@ def test_baseline_recipe_without_optional_columns_gives_a_card_without_empty_sec
     text = card(draft)
     assert headings(text) == [
         "Verdict",
+        "This version",
         "Parts",
         "Intended use and limits",
+        "Gallery",
+        "Worst of each kind",
+        "Classes",
+        "Check",
+        "Left out",
         "Sources and licences",
         "How it was made",
-        "Classes",
-        "Left out",
-        "Samples",
         "Use it",
         "Make it again",
     ]
@@ -154,7 +157,7 @@ def test_repeats_that_are_records_of_their_own_are_rows_and_no_records(tmp_path:
     assert training is not None
     assert training.group().startswith("| training | 126 | 137 | 126 | 0 |")
     assert "2 kept records are look-alikes of one another, in groups of at most 2" in text
-    assert "| `train.jsonl` | training | 126 |" in text
+    assert "| `train.jsonl` | training | 1 | 126 |" in text
     assert "| description, characters | 140 |" in text  # described before balance.resample
     assert "| reason, characters | 151 |" in text  # and reasoned after it: each repeat has its own
 
