@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -35,8 +35,7 @@ Files = dict[str, list[Path]]
 
 
 class Hub(Emitter):
-    """`hub/`: Parquet files with the pictures in them, the card README.md and `croissant.json`, as the hub
-    holds a data set.
+    """`hub/`: Parquet files with the pictures in them and the card README.md, as the hub holds a data set.
 
     `datasets.load_dataset("build/<name>/hub")` gives a DatasetDict with the splits train, validation and
     general; `images` are decoded as pictures, `label` and all other columns are there. A training record
@@ -47,9 +46,12 @@ class Hub(Emitter):
     Left out unless `columns` names them: `split`, `repeat`, `set`, `source_file`, `source_line`; and in any
     case columns in which no record has a value. The card says the sizes, and of the task: image-text-to-text,
     image-classification where every answer is the record's label alone, text-generation without pictures.
-    Needs the extra `hub`. Leaves out records that a trainer would stop at, as emit.llamafactory does. Raises
+    `croissant.json` beside it says for programs what the files are (Croissant 1.0). Needs the extra `hub`.
+    Leaves out records that a trainer would stop at, as emit.llamafactory does. Raises
     UserError for an upload that the hub refuses.
     """
+
+    version: ClassVar[int] = 2
 
     push: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
     """Repository on the hub, `owner/name`; nothing leaves the machine when not given."""
