@@ -108,7 +108,8 @@ def _folders(build: BuildFolder, counted: pl.DataFrame) -> Table:
     sizes = Counter(PurePosixPath(name).parent for name in set(names.values()))
     for row in counted.iter_rows(named=True):
         path = PurePosixPath(names[row["source_file"] or ""])
-        folder = str(path) if sizes[path.parent] == 1 else f"{path.parent}/"
+        is_named = sizes[path.parent] == 1 or path.parent == PurePosixPath()  # outside of the project
+        folder = str(path) if is_named else f"{path.parent}/"
         files_and_records = sums.setdefault((folder, row["part"]), [0, 0])
         files_and_records[0] += 1
         files_and_records[1] += row["records"]
