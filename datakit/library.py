@@ -26,10 +26,11 @@ Made = BuildResult
 
 def sections() -> dict[str, type[Settings]]:
     """Recipe sections that belong to later stages, with their models."""
+    from datakit.cards.settings import CardSettings
     from datakit.serving.settings import ServeSettings
     from datakit.training.config import TrainSettings
 
-    return {"train": TrainSettings, "serve": ServeSettings}
+    return {"train": TrainSettings, "serve": ServeSettings, "card": CardSettings}
 
 
 def load(path: str | Path, overrides: Iterable[str] = (), *, drop: str = "") -> Recipe:

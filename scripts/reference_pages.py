@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from reference_text import FLOW, documented_constants, page, table, with_code
 
 from datakit.artifacts import names as build_files
+from datakit.cards.settings import CardSettings
 from datakit.checking.codes import CODES
 from datakit.cli import COMMANDS, cli
 from datakit.core.errors import Exit
@@ -123,6 +124,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "llm.endpoints": EndpointSettings,
     "train": TrainSettings,
     "serve": ServeSettings,
+    "card": CardSettings,
     "run": RunSettings,
 }
 RECIPE_KEYS = {
@@ -137,6 +139,7 @@ RECIPE_KEYS = {
     "emit": "The emitters, without `emit.` before their name.",
     "train": "How LLaMA-Factory trains; without it no train.yaml is written.",
     "serve": "How vLLM serves; without it no serve.sh is written.",
+    "card": "What the data card shows; nothing here changes the data.",
     "run": "How the work is done; nothing here changes what comes out.",
 }
 

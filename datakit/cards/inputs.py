@@ -18,7 +18,7 @@ def inputs_of(build: BuildFolder) -> Inputs:
     """What a build was made of, without secrets and paths of this machine."""
     counted = build.records.group_by("part").len().collect()
     manifest = build.manifest
-    recipe = {key: value for key, value in build.recipe.items() if key != "run"}
+    recipe = {key: value for key, value in build.recipe.items() if key not in ("run", "card")}
     return Inputs(
         recipe=cleaned(recipe, build),
         templates=manifest.templates,

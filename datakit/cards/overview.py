@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 import polars as pl
@@ -16,6 +18,8 @@ from datakit.pages.figures import collect
 
 MOST_WARNINGS = 20
 NOTE_CHARS = 500
+MOST_FOLDERS = 50
+MOST_FILES = 20
 _SHOWN_ELSEWHERE = ("classes", "warnings", "unclear places", "first unclear places", "unclear boxes")
 _OWN_SECTION = ("balance.tasks", "curate.overrides", "curate.pseudo_labels", "curate.suspects")
 """Steps of datakit whose section on the card says everything that they noted down."""
@@ -74,24 +78,14 @@ def parts_section(build: BuildFolder, splits: pl.DataFrame) -> Section:
 
 
 def sources_section(build: BuildFolder) -> Section:
-    """Files that the records come from, and the licences that steps declared."""
+    """Folders that the records come from with their files, and the licences that steps declared."""
     counted = collect(
         build.records.filter(is_original(build))
         .group_by("part", "source_file")
         .agg(records=pl.len())
         .sort("part", "source_file")
-        .head(200)
     )
-    stamps = {build.place(path): stamp for path, stamp in build.manifest.sources.items()}
-    rows: list[list[Cell]] = []
-    for row in counted.iter_rows(named=True):
-        name = build.place(row["source_file"] or "")
-        digest = stamps[name].sha256[:16] if name in stamps else ""
-        rows.append([Code(name), PART_NAMES.get(row["part"], row["part"]), row["records"], Code(digest)])
-    head = ["source", "part", "records kept", "sha256 (first 16 digits)"]
-    if not any(isinstance(row[3], Code) and row[3].text for row in rows):
-        head, rows = head[:-1], [row[:-1] for row in rows]
-    blocks: list[Block] = [Table(head, rows)]
+    blocks: list[Block] = [_folders(build, counted), *_files(build, counted)]
     declared = licences(build)
     if declared:
         lines: list[list[Cell]] = [[Code(step), _readable(key), value] for step, key, value in declared]
@@ -105,6 +99,46 @@ def sources_section(build: BuildFolder) -> Section:
         )
     )
     return Section("Sources and licences", blocks)
+
+
+def _folders(build: BuildFolder, counted: pl.DataFrame) -> Table:
+    """Files and records of each folder and part; a file that is alone in its folder is named itself."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    names = {path or "": build.place(path or "") for path in counted["source_file"]}
+    sizes = Counter(PurePosixPath(name).parent for name in set(names.values()))
+    for row in counted.iter_rows(named=True):
+        path = PurePosixPath(names[row["source_file"] or ""])
+        is_named = sizes[path.parent] == 1 or path.parent == PurePosixPath()  # outside of the project
+        folder = str(path) if is_named else f"{path.parent}/"
+        files_and_records = sums.setdefault((folder, row["part"]), [0, 0])
+        files_and_records[0] += 1
+        files_and_records[1] += row["records"]
+    order = {name: at for at, name in enumerate(PART_NAMES)}
+    found = sorted(sums.items(), key=lambda line: (line[0][0], order.get(line[0][1], len(order))))
+    rows: list[list[Cell]] = [
+        [Code(folder), PART_NAMES.get(part, part), files, records]
+        for (folder, part), (files, records) in found[:MOST_FOLDERS]
+    ]
+    if len(found) > MOST_FOLDERS:
+        rest = found[MOST_FOLDERS:]
+        rows.append(
+            [f"{len(rest):,} more", "", sum(own[0] for _, own in rest), sum(own[1] for _, own in rest)]
+        )
+    return Table(["folder or file", "part", "files", "records kept"], rows)
+
+
+def _files(build: BuildFolder, counted: pl.DataFrame) -> list[Block]:
+    """Each file with its digest; of many the first, with a word."""
+    names = sorted({build.place(path or "") for path in counted["source_file"]})
+    stamps = {build.place(path): stamp for path, stamp in build.manifest.sources.items()}
+    if not any(name in stamps for name in names):
+        return []
+    rows: list[list[Cell]] = [
+        [Code(name), Code(stamps[name].sha256[:16] if name in stamps else "")] for name in names[:MOST_FILES]
+    ]
+    table = Table(["file", "sha256 (first 16 digits)"], rows)
+    more = f"The first {MOST_FILES} of {len(names):,} files; manifest.json has all."
+    return [table, *([Text(more)] if len(names) > MOST_FILES else [])]
 
 
 def licences(build: BuildFolder) -> list[tuple[str, str, str]]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import Score, ledger_of, read_scores, versions
 from datakit.artifacts.metric_names import main_metrics, metric, shown_ends
 from datakit.cards.parts import PART_NAMES
-from datakit.pages.blocks import Cell, Section, Table, Text
+from datakit.pages import charts
+from datakit.pages.blocks import Block, Cell, Chart, Section, Table, Text
 
 MOST = 5
+MOST_VERSIONS = 12
+"""Versions on the line, the newest ones."""
 
 
 def scores_section(build: BuildFolder) -> Section:
@@ -24,8 +29,33 @@ def scores_section(build: BuildFolder) -> Section:
         words += f" The last {MOST} of {len(scores)}; all of them: datakit scores."
     newest = scores[:MOST]
     tasks = dict.fromkeys(score.task for score in newest if main_metrics(score.task))
-    tables = [_table(task, [score for score in newest if score.task == task], build) for task in tasks]
-    return Section("Scores", [Text(words), *tables])
+    blocks: list[Block] = [Text(words)]
+    for task in tasks:
+        blocks += _line(task, [score for score in scores if score.task == task])
+        blocks.append(_table(task, [score for score in newest if score.task == task], build))
+    return Section("Scores", blocks)
+
+
+def _line(task: str, scores: list[Score]) -> list[Block]:
+    """The first figure of the newest score of each version on the part that most were scored on."""
+    name = main_metrics(task)[0]
+    part = Counter(score.split for score in scores).most_common(1)[0][0]
+    newest = {score.content: score for score in reversed(scores) if score.split == part}  # oldest first
+    shown = [score for score in newest.values() if name in score.metrics][-MOST_VERSIONS:]
+    if len(shown) < 2:
+        return []
+    scale = 100 if metric(name).is_share else 1
+    figures = [
+        (scale * one.value, scale * one.low, scale * one.high)
+        for one in (score.metrics[name] for score in shown)
+    ]
+    unit = metric(name).title + (", %" if metric(name).is_share else "")
+    title = f"{metric(name).title} over versions, {PART_NAMES.get(part, part)}"
+    names = [f"{score.date[5:10]} {score.content[:6]}" for score in shown]
+    alt = f"{title}: " + ", ".join(
+        f"{of} {value:.4g}" for of, (value, *_) in zip(names, figures, strict=True)
+    )
+    return [Chart(f"scores-{task}", alt, charts.line(title, names, figures, unit))]
 
 
 def _table(task: str, scores: list[Score], build: BuildFolder) -> Table:

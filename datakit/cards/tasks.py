@@ -9,7 +9,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.task_blocks import OF_TASKS
-from datakit.pages.blocks import Block, Cell, Chart, Section, Table, Text
+from datakit.pages.blocks import Block, Cell, Chart, Gallery, Section, Table, Text
 from datakit.pages.figures import collect
 
 
@@ -23,7 +23,11 @@ def of_each(build: BuildFolder, make: Callable[[BuildFolder], Section]) -> list[
 def named(section: Section, task: str) -> Section:
     """The section with the task in its title and in the names of its charts."""
     blocks: list[Block] = [
-        replace(block, name=f"{block.name}-{task}") if isinstance(block, Chart) else block
+        replace(block, name=f"{block.name}-{task}")
+        if isinstance(block, Chart)
+        else replace(block, sheet=replace(block.sheet, name=f"{block.sheet.name}-{task}"))
+        if isinstance(block, Gallery) and block.sheet is not None
+        else block
         for block in section.blocks
     ]
     return replace(section, title=f"{section.title} of {task}", blocks=blocks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -117,7 +118,17 @@ def verdict_section(build: BuildFolder, verdict: Sequence[Finding]) -> Section:
         ]
         for line in verdict
     ]
-    return Section("Verdict", [Table(["what should hold", "result", "found", "show the records"], rows)])
+    blocks: list[Block] = [Text(f"{state_words(verdict)}.")] if verdict else []
+    return Section(
+        "Verdict", [*blocks, Table(["what should hold", "result", "found", "show the records"], rows)]
+    )
+
+
+def state_words(lines: Sequence[Finding]) -> str:
+    """How many lines of the verdict have each state."""
+    states = Counter[str](line.state for line in lines)
+    order = ("failed", "warned", "passed")
+    return ", ".join(f"{states[state]} {state}" for state in order if states[state]) or "nothing looked at"
 
 
 def training_section(build: BuildFolder) -> Section:

@@ -12,8 +12,11 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cards.ablation import ablation_section
+from datakit.cards.checked import check_section, lengths_section
 from datakit.cards.classes import classes_section
 from datakit.cards.confusions import confusions_section
+from datakit.cards.croissant import croissant_of
+from datakit.cards.gallery import card_settings
 from datakit.cards.noise import noise_section
 from datakit.cards.overview import (
     flow_section,
@@ -23,6 +26,7 @@ from datakit.cards.overview import (
     picture_count,
     sources_section,
 )
+from datakit.cards.pictures import Pictures
 from datakit.cards.quality import (
     duplicates_section,
     ocr_section,
@@ -31,12 +35,15 @@ from datakit.cards.quality import (
     rejects_section,
     texts_section,
 )
-from datakit.cards.samples import first_rows, label_block, samples
+from datakit.cards.samples import first_rows, label_block
 from datakit.cards.scores import scores_section
 from datakit.cards.serving import answers_section, serving_section
+from datakit.cards.spend import spend_section
 from datakit.cards.steps import step_sections
-from datakit.cards.tasks import of_each, tasks_section
+from datakit.cards.tasks import named, of_each, tasks_section
 from datakit.cards.usage import limits_section, reproduce_section, training_section, verdict_section
+from datakit.cards.version import version_section
+from datakit.cards.worst import KINDS_OF_WORST, shown_sections
 from datakit.core.plain_yaml import dump
 from datakit.pages.blocks import Card, Section
 from datakit.pages.writing import Kept, write_pages
@@ -57,7 +64,8 @@ def write_card(build: Path, folder: Path, kept: Kept | None = None) -> list[Path
     """The files of the card of the finished build at `build`, written to `folder`.
 
     `<name>.md` follows the data-set card format of the Hugging Face hub, with its plots in `<name>/`;
-    `<name>.html` holds the same and thumbnails of sample records, needs no other file and no network.
+    `<name>.html` holds the same, needs no other file and no network, and opens the pictures of a gallery.
+    `<name>/croissant.json` says what the data files are, as JSON-LD.
     The card of an unchanged build is the same to the byte. One that somebody edited is set aside, which
     `kept` is told. Raises UserError for a folder that is no build.
     """
@@ -70,19 +78,21 @@ def make_card(build: BuildFolder) -> Card:
     languages = _languages(rows)
     tasks = _tasks(splits, classes)
     lines = build.report.verdict or verdict(build)
-    shown = [sample for own in build.tasks or (build,) for sample in samples(own, first_rows(own))]
+    pictures = Pictures(build, _pictures_wanted(build, classes))
     sections = [
         verdict_section(build, lines),
+        version_section(build, splits, classes, lines),
         parts_section(build, splits),
         tasks_section(build),
         *of_each(build, scores_section),
         ablation_section(build),
-        *of_each(build, confusions_section),
         limits_section(build, splits, classes, lines),
-        sources_section(build),
-        flow_section(build),
+        *_shown(build, pictures),
         *of_each(build, _classes),
+        *of_each(build, confusions_section),
         *of_each(build, prompt_section),
+        lengths_section(build),
+        check_section(build),
         *of_each(build, answers_section),
         *of_each(build, serving_section),
         pictures_section(build),
@@ -91,19 +101,37 @@ def make_card(build: BuildFolder) -> Card:
         duplicates_section(build),
         *of_each(build, noise_section),
         rejects_section(build),
+        sources_section(build),
+        flow_section(build),
+        spend_section(build),
         *step_sections(build),
-        Section("Samples", shown),
         training_section(build),
         reproduce_section(build),
     ]
     failed = [f"Failed check: {line.statement}: {line.words}." for line in lines if line.state == "failed"]
+    lead = _lead(build, splits, classes, languages, tasks)
     return Card(
         name=build.report.name,
-        lead=_lead(build, splits, classes, languages, tasks),
+        lead=lead,
+        croissant=croissant_of(build, lead),
         notices=[build.clean(note) for note in (*build.report.notes, *failed, *build.report.warnings)],
         front=_front(build, splits, languages, tasks),
         sections=[section for section in sections if section.blocks],
     )
+
+
+def _shown(build: BuildFolder, pictures: Pictures) -> Iterable[Section]:
+    """The sections with records as pictures; of several tasks those of each."""
+    for own in build.tasks or (build,):
+        for section in shown_sections(own, pictures):
+            yield named(section, own.path.name) if build.tasks else section
+
+
+def _pictures_wanted(build: BuildFolder, classes: pl.DataFrame) -> int:
+    """About how many pictures the gallery and the worst of each kind show."""
+    settings = card_settings(build)
+    several = sum(class_table(task).height for task in build.tasks) if build.tasks else classes.height
+    return max(several, 1) * settings.gallery + KINDS_OF_WORST * settings.worst * max(len(build.tasks), 1)
 
 
 def _classes(build: BuildFolder) -> Section:

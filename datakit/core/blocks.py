@@ -149,7 +149,68 @@ class Comparison:
     groups: Sequence[tuple[str, Sequence[Specimen]]]
 
 
-Block = Text | Bullets | Table | CodeBlock | Link | Chart | Sample | Comparison
+@dataclass(frozen=True)
+class Framed:
+    """A box on a picture, in pixels of the picture as it was read, with the words that hovering shows."""
+
+    sides: tuple[float, float, float, float]
+    words: str
+    is_evidence: bool = False
+    """Whether the answer quotes what stands in it."""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A picture as the model sees it, with boxes that can be drawn on it."""
+
+    picture: Thumbnail
+    width: int = 0
+    """Of the picture as it was read, which the boxes are in; 0 where it cannot be read."""
+    height: int = 0
+    shown_width: int = 0
+    """Pixels across as the model sees it."""
+    frames: Sequence[Framed] = ()
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A record that opens: its pictures, what it is in a few words, and its messages as they are trained."""
+
+    id: str
+    label: str
+    """Its class, or what stands for it; tiles are filtered by it."""
+    note: str
+    screens: Sequence[Screen]
+    facts: Sequence[tuple[str, str]]
+    turns: Sequence[Turn]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Records to look at. Those of a group stand beside each other, such as a pair that looks alike."""
+
+    kind: ClassVar[str] = "gallery"
+    title: str
+    """"" for none, where the section says it."""
+    groups: Sequence[Sequence[Tile]]
+    words: str = ""
+    constant: Sequence[Part] = ()
+    """What the prompts share: it stands once before the records, and each prompt names it."""
+    sheet: Chart | None = None
+    """The pictures as one drawing, for readers of Markdown."""
+    has_filter: bool = False
+
+    @property
+    def tiles(self) -> list[Tile]:
+        return [tile for group in self.groups for tile in group]
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes in order, each once."""
+        return list(dict.fromkeys(tile.label for tile in self.tiles))
+
+
+Block = Text | Bullets | Table | CodeBlock | Link | Chart | Sample | Comparison | Gallery
 
 
 @dataclass(frozen=True)
@@ -179,6 +240,8 @@ class Card:
     """What kind of page it is."""
     file: str = ""
     """Name of its files, when it is not `name`."""
+    croissant: str = ""
+    """The JSON-LD document that stands beside its plots; "" for none."""
 
     @property
     def stem(self) -> str:
@@ -187,4 +250,6 @@ class Card:
 
     @property
     def charts(self) -> list[Chart]:
-        return [block for section in self.sections for block in section.blocks if isinstance(block, Chart)]
+        blocks = [block for section in self.sections for block in section.blocks]
+        sheets = [block.sheet for block in blocks if isinstance(block, Gallery) and block.sheet is not None]
+        return [*(block for block in blocks if isinstance(block, Chart)), *sheets]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 from pydantic import Field, model_validator
 
+from datakit.core import croissant
 from datakit.core.credentials import masked
 from datakit.core.errors import Exit, UserError, missing_extra
-from datakit.core.record import TRAIN
+from datakit.core.files import FileDigests
+from datakit.core.record import TRAIN, VAL
 from datakit.core.step_context import StepContext
 from datakit.core.transform import EVERY, Artifact, Emitter, FinalRecords, Package
 from datakit.emit._hub_card import HubCard, SplitFacts
@@ -21,6 +24,7 @@ from datakit.emit._records import PLACED, SPLITS, nothing_to_train
 from datakit.emit._tables import ImageForm, Tables, chosen_columns, limit_fault, placing
 
 FOLDER = "hub"
+_ABOUT = "Made by datakit for fine-tuning a vision-language model."
 TOKEN = "HF_TOKEN"
 """Environment variable with the key of the hub."""
 _SHARD_BYTES = 500_000_000
@@ -42,9 +46,12 @@ class Hub(Emitter):
     Left out unless `columns` names them: `split`, `repeat`, `set`, `source_file`, `source_line`; and in any
     case columns in which no record has a value. The card says the sizes, and of the task: image-text-to-text,
     image-classification where every answer is the record's label alone, text-generation without pictures.
-    Needs the extra `hub`. Leaves out records that a trainer would stop at, as emit.llamafactory does. Raises
+    `croissant.json` beside it says for programs what the files are (Croissant 1.0). Needs the extra `hub`.
+    Leaves out records that a trainer would stop at, as emit.llamafactory does. Raises
     UserError for an upload that the hub refuses.
     """
+
+    version: ClassVar[int] = 2
 
     push: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
     """Repository on the hub, `owner/name`; nothing leaves the machine when not given."""
@@ -103,6 +110,7 @@ class Hub(Emitter):
                 shutil.rmtree(hidden)
         readme = self._card(context.name, records.schema, columns, tables, parquet, files).text()
         (target / "README.md").write_text(readme, encoding="utf-8", newline="\n")
+        self._croissant(target, context.name, records.schema, parquet.columns, files)
         if self.push and token:
             _upload(target, self.push, token, private=self.private)
         return [
@@ -112,7 +120,26 @@ class Hub(Emitter):
                 for path in files.get(split, ())
             ),
             Artifact(path=f"{FOLDER}/README.md", kind="card"),
+            Artifact(path=f"{FOLDER}/{croissant.FILE}", kind="card"),
         ]
+
+    def _croissant(self, target: Path, name: str, schema: Any, columns: Sequence[str], files: Files) -> None:
+        """Writes what the files are as JSON-LD, for programs that look for data sets."""
+        lists = {column: isinstance(schema[column], pl.List) for column in columns}
+        digests = FileDigests()
+        listed = [
+            croissant.File(
+                path.relative_to(target).as_posix(),
+                "validation" if split == VAL else split,
+                digests.sha256(path),
+                path.stat().st_size,
+                lists,
+            )
+            for split in SPLITS
+            for path in files.get(split, ())
+        ]
+        text = croissant.croissant(name, _ABOUT, self.licence or "unknown", listed, {"citeAs": name})
+        (target / croissant.FILE).write_text(text, encoding="utf-8", newline="\n")
 
     def _card(
         self, name: str, schema: Any, columns: list[str], tables: Tables, parquet: PlainParquet, files: Files

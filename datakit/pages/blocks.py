@@ -9,12 +9,16 @@ from datakit.core.blocks import Chart as Chart
 from datakit.core.blocks import Code as Code
 from datakit.core.blocks import CodeBlock as CodeBlock
 from datakit.core.blocks import Comparison as Comparison
+from datakit.core.blocks import Framed as Framed
+from datakit.core.blocks import Gallery as Gallery
 from datakit.core.blocks import Link as Link
 from datakit.core.blocks import Part as Part
 from datakit.core.blocks import Sample as Sample
+from datakit.core.blocks import Screen as Screen
 from datakit.core.blocks import Section as Section
 from datakit.core.blocks import Specimen as Specimen
 from datakit.core.blocks import Table as Table
 from datakit.core.blocks import Text as Text
 from datakit.core.blocks import Thumbnail as Thumbnail
+from datakit.core.blocks import Tile as Tile
 from datakit.core.blocks import Turn as Turn

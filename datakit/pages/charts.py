@@ -232,6 +232,24 @@ def intervals(
     return _svg(draw, height, (left, 0.62 / height, 0.97 - left, 1 - (0.62 + 0.45) / height))
 
 
+def line(title: str, names: Sequence[str], figures: Sequence[tuple[float, float, float]], unit: str) -> str:
+    """A figure from version to version (value, low, high), the first name to the left, as one line."""
+    height = 3.1
+
+    def draw(axes: Axes) -> None:
+        places = range(len(names))
+        values = [value for value, _, _ in figures]
+        ends = ([value - low for value, low, _ in figures], [high - value for value, _, high in figures])
+        axes.errorbar(places, values, yerr=ends, color=SERIES[0], marker="o", linewidth=1.6, capsize=3)
+        axes.set_xticks(places, [shorten(name, 16) for name in names], fontsize=10)
+        axes.set_xlim(-0.5, len(names) - 0.5)
+        axes.set_ylabel(unit)
+        axes.grid(axis="y")
+        axes.set_title(title, pad=10)
+
+    return _svg(draw, height, (0.11, 0.2, 0.85, 0.66))
+
+
 def in_page(svg: str, name: str) -> str:
     """The plot for the inside of a page: its colours follow the page's, its ids are its own."""
     body = svg[svg.index("<svg") :]

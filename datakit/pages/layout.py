@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +15,9 @@ from markupsafe import Markup
 from datakit.pages import charts
 from datakit.pages.blocks import Card, Cell, Code
 
+MOST_GROUPS = 60
+"""Records (or pairs) of a gallery in Markdown; the page has all."""
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _MARKS = re.compile(r"([\\`*\[\]|~#$]|(?<![^\W_])_|_(?![^\W_]))")
 """What Markdown may take for a mark; an underline within a word is none."""
 _LINE_START = re.compile(r"^(?:([+=-])|(\d+)([.)])(?=\s|$))")
@@ -19,13 +25,36 @@ _LINE_START = re.compile(r"^(?:([+=-])|(\d+)([.)])(?=\s|$))")
 
 def render_markdown(card: Card) -> str:
     """The card as Markdown with a YAML head."""
-    text = _environment(autoescape=False).get_template("page.md.j2").render(card=card)
+    template = _environment(autoescape=False).get_template("page.md.j2")
+    text = template.render(card=card, most_groups=MOST_GROUPS)
     return text.strip() + "\n"
 
 
 def render_html(card: Card) -> str:
-    """The card as one page: no script, nothing loaded from elsewhere."""
-    return _environment(autoescape=True).get_template("page.html.j2").render(card=card).strip() + "\n"
+    """The card as one page: nothing is loaded from elsewhere, and no script runs but the page's own.
+
+    A picture that stands in several places is in the file once.
+    """
+    script = (Path(__file__).parent / "page.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    template = _environment(autoescape=True).get_template("page.html.j2")
+    policy = f"{_POLICY}; script-src 'sha256-{digest}'"
+    text = template.render(card=card, script=Markup(script), policy=policy, source=_Sources().attributes)
+    return text.strip() + "\n"
+
+
+@dataclass
+class _Sources:
+    """Where the pictures of a page are."""
+
+    places: dict[str, str] = field(default_factory=dict)
+
+    def attributes(self, uri: str) -> Markup:
+        """`src` of an <img> where a picture comes first; later its place, from which the script takes it."""
+        if uri in self.places:
+            return Markup('data-same="{}"').format(self.places[uri])
+        self.places[uri] = f"picture-{len(self.places) + 1}"
+        return Markup('src="{}" id="{}"').format(uri, self.places[uri])
 
 
 @cache

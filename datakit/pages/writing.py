@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from datakit.core import croissant
 from datakit.core.regular_files import read_regular_text
 from datakit.core.replacing import is_untouched, seal, set_aside, unsealed
 from datakit.core.visible import visible
@@ -24,15 +25,18 @@ Kept = Callable[[Path, Path], None]
 
 
 def write_pages(card: Card, folder: Path, kept: Kept | None = None) -> list[Path]:
-    """The files written: `<stem>.md`, `<stem>.html` and `<stem>/<plot>.svg`, each whole or not at all.
+    """The files written: `<stem>.md`, `<stem>.html`, `<stem>/<plot>.svg` and, of a card that has one,
+    `<stem>/croissant.json`, each whole or not at all.
 
     Files in their places that are not as datakit wrote them are set aside first; `kept` is told of each,
     or a warning is raised.
     """
     texts = {f"{card.stem}.md": render_markdown(card), f"{card.stem}.html": render_html(card)}
     texts |= {f"{card.stem}/{chart.name}.svg": chart.svg for chart in card.charts}
+    if card.croissant:
+        texts[f"{card.stem}/{croissant.FILE}"] = card.croissant
     for name, text in texts.items():
-        path, sealed = folder / name, seal(visible(text))
+        path, sealed = folder / name, card.croissant if name.endswith(".json") else seal(visible(text))
         if os.path.lexists(path) and not _is_replaceable(path, sealed):
             (kept or _warn)(path, set_aside(path))
         _write(path, sealed)
@@ -76,6 +80,8 @@ def _is_replaceable(path: Path, new: str) -> bool:
         return False
     if old == new or is_untouched(path):
         return True
+    if path.suffix == ".json":
+        return croissant.is_own(old)
     if path.suffix == ".svg":  # as 0.1.0 drew them; another program's plots keep their metadata
         return 'id="figure_1"' in old and "<metadata" not in old and "<!--" not in old
     return any(sign in old for sign in _FIRST) and "<!-- written by datakit" not in old

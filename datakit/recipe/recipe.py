@@ -33,7 +33,20 @@ from datakit.recipe.yaml_file import Place, YamlFile, load_yaml
 
 VERSION = 1
 SPLIT = "curate.split"
-TOP = ("version", "name", "seed", "language", "labels", "llm", "steps", "emit", "train", "serve", "run")
+TOP = (
+    "version",
+    "name",
+    "seed",
+    "language",
+    "labels",
+    "llm",
+    "steps",
+    "emit",
+    "train",
+    "serve",
+    "card",
+    "run",
+)
 
 _PATHS = {"path", "labels", "image_root", "image_base", "template", "prompt", "answer", "referee"}
 _PATHS |= {"model", "store", "deepspeed", "det_folder", "rec_folder"}

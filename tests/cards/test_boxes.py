@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.cards.samples import first_rows, samples
+from datakit.cards.pictures import Pictures
+from datakit.cards.tiles import Tiles
 from datakit.core.box_forms import FORMS, BoxForm
 from datakit.core.boxes import Box
 from datakit.library import build
@@ -61,7 +62,7 @@ def test_numbers_stand_beside_their_boxes_and_never_outside() -> None:
 def test_the_frame_on_a_card_is_around_what_the_answer_means(
     form: BoxForm, task: str, tmp_path: Path
 ) -> None:
-    """A blue patch is inside the frame to within two pixels of the page's picture."""
+    """A blue patch fills the frame to within three pixels of the page's picture."""
     for name in ("recipes", "data_cards", "templates"):
         (tmp_path / name).mkdir()
     (tmp_path / "templates" / "ask.j2").write_text("<image>{{ answer_format }}")
@@ -73,15 +74,20 @@ def test_the_frame_on_a_card_is_around_what_the_answer_means(
     recipe = tmp_path / "recipes" / "places.yaml"
     recipe.write_text(RECIPE.format(step=STEPS[task], model=MODELS[form]), "utf-8")
     folder = BuildFolder(build(recipe, check=False).folder)
-    [sample] = samples(folder, first_rows(folder))
-    data = sample.images[0].uri.partition(",")[2]
-    shown = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
-    red = [x for x in range(shown.width) if _is_red(shown, x, round(600 / 1600 * shown.height))]
-    scale = shown.width / SIZE[0]
-    assert min(red) == pytest.approx(300 * scale, abs=4)
-    assert max(red) == pytest.approx(900 * scale, abs=4)
+    [screen] = Tiles(folder, ["a"], Pictures(folder, 1)).tile("a").screens
+    [frame] = screen.frames
+    assert frame.is_evidence
+    across, down = screen.width / SIZE[0], screen.height / SIZE[1]
+    left, top, right, bottom = SIDES
+    assert frame.sides == pytest.approx((left * across, top * down, right * across, bottom * down), abs=2)
+    shown = Image.open(io.BytesIO(base64.b64decode(screen.picture.uri.partition(",")[2]))).convert("RGB")
+    scale = shown.width / screen.width
+    middle = round((frame.sides[1] + frame.sides[3]) / 2 * scale)
+    blue = [x for x in range(shown.width) if _is_blue(shown, x, middle)]
+    assert min(blue) == pytest.approx(frame.sides[0] * scale, abs=3)
+    assert max(blue) == pytest.approx(frame.sides[2] * scale, abs=3)
 
 
-def _is_red(image: Image.Image, x: int, y: int) -> bool:
+def _is_blue(image: Image.Image, x: int, y: int) -> bool:
     red, green, blue = image.getpixel((x, y))  # type: ignore[misc]
-    return bool(red > 150 and green < 110 and blue < 130)
+    return bool(red < 128 and green < 128 and blue > 150)

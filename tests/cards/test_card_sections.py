@@ -75,13 +75,16 @@ def test_baseline_recipe_without_optional_columns_gives_a_card_without_empty_sec
     text = card(draft)
     assert headings(text) == [
         "Verdict",
+        "This version",
         "Parts",
         "Intended use and limits",
+        "Gallery",
+        "Worst of each kind",
+        "Classes",
+        "Check",
+        "Left out",
         "Sources and licences",
         "How it was made",
-        "Classes",
-        "Left out",
-        "Samples",
         "Use it",
         "Make it again",
     ]
@@ -114,10 +117,10 @@ def test_records_with_two_pictures_are_shown_with_both(tmp_path: Path) -> None:
     draft.records[2]["messages"][0]["content"] = f"<image><image>{ASK}"
     written = write_card(draft.write(), tmp_path / "cards")
     page = written[1].read_text("utf-8")
-    assert page.count("<img src=") == 2
-    assert 'alt="picture 2"' in page
+    assert 'alt="picture 1 of talk-3"' in page
+    assert 'alt="picture 2 of talk-3"' in page
     text = written[0].read_text("utf-8")
-    assert "### talk-3" in text
+    assert "<summary>胸腔积液: talk-3</summary>" in text
     assert "the first picture's size counts" in text
 
 
@@ -154,7 +157,7 @@ def test_repeats_that_are_records_of_their_own_are_rows_and_no_records(tmp_path:
     assert training is not None
     assert training.group().startswith("| training | 126 | 137 | 126 | 0 |")
     assert "2 kept records are look-alikes of one another, in groups of at most 2" in text
-    assert "| `train.jsonl` | training | 126 |" in text
+    assert "| `train.jsonl` | training | 1 | 126 |" in text
     assert "| description, characters | 140 |" in text  # described before balance.resample
     assert "| reason, characters | 151 |" in text  # and reasoned after it: each repeat has its own
 
@@ -292,7 +295,7 @@ def test_unreadable_thumbnail_is_said_in_words(tmp_path: Path) -> None:
     for path in (build / "images").iterdir():
         path.write_bytes(b"no picture")
     page = write_card(build, tmp_path / "cards")[1].read_text("utf-8")
-    assert page.count("picture 1 is not in the build folder any more") == 4
+    assert page.count("picture 1 is not in the build folder any more") >= 25
     assert "<img" not in page
 
 

@@ -66,6 +66,7 @@ def test_folder_loads_as_a_dataset_dict_with_decoded_pictures(tmp_path: Path) ->
         "hub/data/val-00000-of-00001.parquet": 2,
         "hub/data/general-00000-of-00001.parquet": 1,
         "hub/README.md": None,
+        "hub/croissant.json": None,
     }
     found = loaded(folder / "hub", tmp_path / "cache")
     assert {split: len(rows) for split, rows in found.items()} == {"train": 5, "validation": 2, "general": 1}

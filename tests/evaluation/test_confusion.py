@@ -100,5 +100,5 @@ def test_texts_of_pictures_are_no_html_on_the_page() -> None:
     block = Comparison("<u>a → b", [("<s>", [specimen])])
     card = Card("x", "y", [], "", [Section("Mistakes", [block])])
     for text in (render_html(card), render_markdown(card)):
-        assert not any(mark in text for mark in ("<script>", "<b>1", "<u>a", "<s>", "<i>"))
+        assert not any(mark in text for mark in ("<script>alert", "<b>1", "<u>a", "<s>", "<i>"))
         assert "alert(1)" in text

@@ -82,6 +82,7 @@ class Draft:
                 }
             ],
             sources={path: stamp(Path(path), hashed=True) for path in sources},
+            artifacts={path: stamp(folder / path, hashed=True) for path in data},
             content=content_hash({path: stamp(folder / path, hashed=True) for path in data}),
             records={item.path: item.records for item in artifacts if item.records is not None},
         )
@@ -213,7 +214,12 @@ def _screen(row: dict[str, Any], number: int, texts: list[str], block: str, size
         "repeat": 1 if val else max(1, min(3, round((8 / size) ** 0.5))),
         "set": "",
         "ocr": [
-            {"text": text, "score": 0.8 + 0.19 / (1 + at % 7), "box": [], "image": 0}
+            {
+                "text": text,
+                "score": 0.8 + 0.19 / (1 + at % 7),
+                "box": [40.0, 20.0 * at, 300.0, 20.0 * at + 18],
+                "image": 0,
+            }
             for at, text in enumerate(kept)
         ],
         "ocr_text": ocr_text,

@@ -1,0 +1,136 @@
+"""The card in a real browser without a window, from a file: filter, open, fold, sort, and a narrow screen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datakit.cards import write_card
+from tests.support.card_builds import ecom
+
+pytestmark = pytest.mark.browser
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+Tab = Any
+"""playwright.sync_api.Page; the package is not installed where these tests do not run."""
+HOSTILE = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+    from screens.browser import browser_path
+
+    with sync_playwright() as playwright:
+        process = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
+        yield process
+        process.close()
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a build in which one class has texts that a page must not obey."""
+    project = tmp_path_factory.mktemp("project")
+    draft = ecom(project)
+    label = draft.records[0]["label"]
+    for record in draft.records:
+        if record["label"] == label:
+            record["label"] = HOSTILE
+            record["ocr"][0]["text"] = HOSTILE
+            record["messages"][1]["content"] = f"理由：{HOSTILE}\n类别：{HOSTILE}"
+    return write_card(draft.write(), project / "data_cards")[1]
+
+
+@pytest.fixture
+def tab(browser: Any, card: Path) -> Iterator[Tab]:
+    """The card in a tab that fails the test for any error or request to elsewhere."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(("file:", "data:")) else faults.append(request.url),
+    )
+    page.goto(card.as_uri())
+    page.wait_for_selector("body[data-ready]")
+    yield page
+    assert page.title() == "ecom_v3: data card"
+    page.context.close()
+    assert faults == []
+
+
+def shown(tab: Tab) -> int:
+    return int(tab.locator("#gallery .tile:visible").count())
+
+
+def test_tiles_are_filtered_by_class_and_by_words(tab: Tab) -> None:
+    assert shown(tab) == 26
+    tab.select_option("#gallery select", "支付页面")
+    assert shown(tab) == 1
+    assert tab.locator("#gallery .tile:visible b").inner_text() == "支付页面"
+    assert tab.locator("#gallery output").inner_text() == "1 / 26"
+    tab.select_option("#gallery select", HOSTILE)
+    assert shown(tab) == 1
+    tab.select_option("#gallery select", "")
+    tab.fill("#gallery input[type=search]", "general-")
+    assert tab.locator("#gallery .tile:visible b").inner_text() == "general data"
+
+
+def test_a_click_opens_the_picture_at_the_size_that_the_model_sees_with_its_frames(tab: Tab) -> None:
+    tab.select_option("#gallery select", "购物车页面")
+    tile = tab.locator("#gallery .tile:visible")
+    assert not tile.locator("svg").is_visible()
+    small = tile.locator("img").bounding_box()
+    tile.locator("summary").click()
+    large = tile.locator("img").bounding_box()
+    across = tile.locator("img").evaluate("image => image.naturalWidth")
+    assert large["width"] == pytest.approx(across, abs=3)
+    assert large["width"] > 2 * small["width"]
+    picture, drawn = tile.locator("img").bounding_box(), tile.locator("svg").bounding_box()
+    assert drawn["height"] == pytest.approx(picture["height"], abs=3)
+    assert tile.locator("rect").count() > 1
+    assert tile.locator("rect.evidence").count() >= 1
+    assert tile.locator(".chat").is_visible()
+    assert "类别：购物车页面" in tile.locator(".chat").inner_text()
+    tab.uncheck("#gallery input[type=checkbox]")
+    assert tile.locator("rect").first.evaluate("box => getComputedStyle(box).stroke") == "none"
+    tile.locator("summary").click()
+    assert not tile.locator(".chat").is_visible()
+
+
+def test_what_all_prompts_share_unfolds_once(tab: Tab) -> None:
+    fold = tab.locator("#gallery details.constant")
+    assert fold.count() == 1
+    assert not fold.locator("pre").is_visible()
+    fold.locator("summary").click()
+    assert "你是电商图片方面的专家" in fold.locator("pre").inner_text()
+
+
+def test_a_table_is_sorted_by_its_head(tab: Tab) -> None:
+    button = tab.locator("#classes th.number button").first
+    button.click()
+    column = tab.locator("#classes tbody tr td:nth-child(2)").all_inner_texts()
+    assert [int(cell) for cell in column] == sorted(int(cell) for cell in column)
+    button.click()
+    assert tab.locator("#classes tbody tr td:nth-child(2)").all_inner_texts() == column[::-1]
+
+
+def test_pictures_that_stand_twice_are_filled_in(tab: Tab) -> None:
+    assert tab.locator("img[data-same]").count() >= 1
+    assert tab.evaluate("[...document.images].every((image) => image.src && image.naturalWidth)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_a_phone(browser: Any, card: Path, scheme: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    page.goto(card.as_uri())
+    page.wait_for_selector("body[data-ready]")
+    page.locator("#gallery .tile summary").first.click()
+    page.locator("#worst-of-each-kind .tile summary").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.close()
