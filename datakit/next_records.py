@@ -154,7 +154,7 @@ def _proposed(work: _Work, count: int, predicted: Sequence[Path], notes: list[st
     every = _data(pl.concat([known, others]), work)
     data = every.take(range(known.height)), every.take(range(known.height, len(every)))
     voices = Voices.of(*data, labels, model_words(others, answers, work.labels), work.context.seed)
-    picks = most_worth(*data, voices.wrong, count, work.context.seed)
+    picks = most_worth(*data, voices.beliefs(labels), count, work.context.seed)
     ids = others["id"].to_list()
     proposals = tuple(_proposal(ids[pick.row], pick, voices) for pick in picks)
     names = work.labels.names if work.labels else sorted(set(labels))
