@@ -255,7 +255,7 @@ def _answers(ids: Sequence[str], files: Sequence[Path], build: BuildFolder) -> A
 
 def _proposal(id_: str, pick: Pick, voices: Voices) -> Proposal:
     said = voices.labels(pick.row)
-    sure = sorted(voices.both[pick.row], reverse=True) if voices.said else []
+    sure = sorted(voices.both[pick.row], reverse=True) if said else []
     why = [
         word
         for word, holds in (
@@ -275,7 +275,7 @@ def _proposal(id_: str, pick: Pick, voices: Voices) -> Proposal:
         alike=pick.alike,
         likeness=pick.likeness,
         probabilities=dict(zip(voices.classes, map(float, voices.both[pick.row]), strict=True))
-        if voices.said
+        if said
         else {},
         said=said,
     )

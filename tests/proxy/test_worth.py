@@ -159,6 +159,7 @@ def test_size_of_a_text_is_the_length_of_its_weights() -> None:
 def test_two_opinions_that_differ_make_neither_sure_and_silence_counts_for_nothing() -> None:
     one, other = np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([[0.1, 0.9], [np.nan, np.nan]])
     assert together([one, other]) == pytest.approx(np.array([[0.5, 0.5], [0.9, 0.1]]))
+    assert together([other]) == pytest.approx(np.array([[0.1, 0.9], [0.5, 0.5]]))
 
 
 def test_both_voices_say_a_probability_of_every_class() -> None:
