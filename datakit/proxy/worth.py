@@ -4,8 +4,8 @@ A label says something about every record that is like its own. So each record w
 chance that it is predicted wrongly, as far as a chosen record is like it and taken to be of its class, and no
 labelled or chosen one is as much (facility location, whose greedy choice is at least 63% of the best one:
 Nemhauser, Wolsey and Fisher 1978; weighed by doubt as in Wei, Iyer and Bilmes 2015). Doubt alone would pick
-what is odd or illegible, and many of a kind at once; likeness alone would pick what everybody knows; and a label
-that is like a record in looks alone, of a class that the record hardly is of, leaves it as unknown as it was.
+what is odd or illegible, and many of a kind at once; likeness alone would pick what everybody knows; and a
+record that only looks like a labelled one, and hardly is of its class, is left as unknown as it was.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ Where one label stood for 63 drawn screens without text and was of a rare class,
 _LEAST_WRONG = 0.02
 """Nothing is predicted so surely that it could not be wrong."""
 _STRICT = 4
-"""Power of the agreement of two records. Beyond likeness alone 120 labels reach what 140 do, by least squares; 6
-is as good, 1 and 2 are less so (6 draws of screens/hard.py, 2 start sets each, 2026-11-27)."""
+"""Power of the agreement of two records: by least squares 120 labels reach what likeness alone reaches with
+140; 6 is as good, 1 and 2 are less so (6 draws of screens/hard.py, 2 start sets each, 2026-11-27)."""
 _BLOCK = 512
 
 Matrix = npt.NDArray[np.float32]
