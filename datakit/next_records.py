@@ -154,7 +154,7 @@ def _proposed(work: _Work, count: int, predicted: Sequence[Path], notes: list[st
     every = _data(pl.concat([known, others]), work)
     data = every.take(range(known.height)), every.take(range(known.height, len(every)))
     voices = Voices.of(*data, labels, model_words(others, answers, work.labels), work.context.seed)
-    picks = most_worth(*data, voices.wrong, count, work.context.seed)
+    picks = most_worth(*data, voices.beliefs(labels), count, work.context.seed)
     ids = others["id"].to_list()
     proposals = tuple(_proposal(ids[pick.row], pick, voices) for pick in picks)
     names = work.labels.names if work.labels else sorted(set(labels))
@@ -255,7 +255,7 @@ def _answers(ids: Sequence[str], files: Sequence[Path], build: BuildFolder) -> A
 
 def _proposal(id_: str, pick: Pick, voices: Voices) -> Proposal:
     said = voices.labels(pick.row)
-    sure = sorted(voices.both[pick.row], reverse=True) if voices.said else []
+    sure = sorted(voices.both[pick.row], reverse=True) if said else []
     why = [
         word
         for word, holds in (
@@ -275,7 +275,7 @@ def _proposal(id_: str, pick: Pick, voices: Voices) -> Proposal:
         alike=pick.alike,
         likeness=pick.likeness,
         probabilities=dict(zip(voices.classes, map(float, voices.both[pick.row]), strict=True))
-        if voices.said
+        if said
         else {},
         said=said,
     )

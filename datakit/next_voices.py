@@ -14,11 +14,10 @@ from datakit.core.labels import LabelSet
 from datakit.proxy import ProxyData
 from datakit.proxy.data import Floats
 from datakit.proxy.two_voices import together, two_voices
+from datakit.proxy.worth import Beliefs
 from datakit.reviewing.answered import Answers
 
 PROXY, LINES, MODEL = "proxy", "lines", "model"
-_LEAST_WRONG = 0.02
-"""Nothing is predicted so surely that it could not be wrong."""
 
 _COLUMNS = {
     "prediction": pl.String(),
@@ -62,13 +61,13 @@ class Voices:
         both = together(weighed) if weighed else np.zeros((len(others), 0))
         return cls(classes, said, both)
 
-    @property
-    def wrong(self) -> Floats:
-        """(n,) the chance that a record is taken for what it is not; 1 where nothing is said."""
+    def beliefs(self, labels: Sequence[str]) -> Beliefs:
+        """Beside the labels of those that have one."""
         if not self.said:
-            return np.ones(len(self.both))
-        doubt: Floats = np.maximum(1 - self.both.max(axis=1), _LEAST_WRONG)
-        return doubt
+            return Beliefs.none(len(labels), len(self.both))
+        known = np.zeros((len(labels), len(self.classes)))
+        known[np.arange(len(labels)), [self.classes.index(label) for label in labels]] = 1.0
+        return Beliefs(known, self.both)
 
     def labels(self, row: int) -> dict[str, str]:
         """Voice -> what it says of a record."""

@@ -19,6 +19,7 @@ from datakit.artifacts.overrides import read_overrides
 from datakit.cards.overview import NOTE_CHARS, shortened
 from datakit.cards.write import make_card
 from datakit.library import build
+from datakit.next_records import next_records
 from datakit.pages.layout import render_markdown
 from datakit.reviewing.chosen import Choice, chosen
 
@@ -158,3 +159,23 @@ def test_every_record_is_in_the_build_or_says_why_not(repaired: BuildFolder) -> 
     assert kept | set(dropped) == set(RIGHT)
     assert not kept & set(dropped)
     assert {reason.split("_")[0] for reason in dropped.values()} == {"pseudo"}
+
+
+def test_records_proposed_for_a_label_stay_out_of_validation(project: Path, repaired: BuildFolder) -> None:
+    proposed = next_records(repaired, 4)
+    assert proposed.unlabelled == 60
+    assert not any("curate.split" in note for note in proposed.notes)
+    page = proposed.page()
+    lines = [
+        {"id": id_, "judged": page.judged_by_id[id_], "action": "relabel", "new": RIGHT[id_], "who": "审核员"}
+        for id_ in (one.id for one in proposed.proposals)
+    ]
+    answer = (ECOM / "overrides.jsonl").read_text("utf-8").rstrip("\n")
+    text = "\n".join([answer, *(json.dumps(line, ensure_ascii=False) for line in lines)])
+    (project / "more.jsonl").write_text(text + "\n", "utf-8")
+    after = built(project, "more.jsonl").main.collect()
+    chosen_now = after.filter(pl.col("id").is_in([line["id"] for line in lines]))
+    assert set(chosen_now["label_source"]) == {"reviewed"}
+    assert set(chosen_now["split"]) == {"train"}
+    validation = [set(frame.filter(split="val")["id"]) for frame in (repaired.main.collect(), after)]
+    assert validation[0] == validation[1]  # the same records score every round

@@ -201,6 +201,19 @@ def test_columns_of_a_source_that_only_look_like_predictions_do_no_harm(tmp_path
     assert all(abs(sum(one.probabilities.values()) - 1) < 1e-6 for one in found.proposals)
 
 
+def test_model_that_says_something_of_a_few_leaves_the_others_to_likeness(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "p.jsonl", [answer(f"u{at:02d}", "退款页面") for at in range(3)])
+    folder = built(
+        project(tmp_path / "p", known=known_rows(3, ["物流页面"]))
+    )  # one class: the proxy is silent
+    found = next_records(folder, 18, predicted=[file])
+    assert len(found.proposals) == 18
+    assert all(one.worth >= 0 for one in found.proposals)
+    said = {one.id: one.probabilities for one in found.proposals}
+    assert {id_ for id_, own in said.items() if own} == {"u00", "u01", "u02"}
+    assert all(sum(own.values()) == pytest.approx(1) for own in said.values() if own)
+
+
 def test_predictions_of_other_records_are_an_error(tmp_path: Path) -> None:
     file = write_rows(tmp_path / "p.jsonl", [answer("k00", "物流页面")])
     with pytest.raises(UserError, match="about a record without a label"):

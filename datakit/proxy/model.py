@@ -52,16 +52,18 @@ class FittedProxy:
 
     def probabilities(self, data: ProxyData) -> Floats:
         """(n, classes), each row sums to 1. Where nothing can be told, all classes are as likely."""
+        weighed = [space.weigh(data.texts) for space in self._spaces]
+        placed = [space.put(grams) for space, grams in zip(self._spaces, weighed, strict=True)]
         said = []
-        for space, ridge in zip(self._spaces, self._ridges, strict=True):
-            said.append(ridge.probabilities(space.place(data.texts) @ ridge.weights))
+        for points, ridge in zip(placed, self._ridges, strict=True):
+            said.append(ridge.probabilities(points @ ridge.weights))
         if self._learned is None:
             everyone = np.arange(len(self._given))
             self._learned = [self._learn(kind, features, everyone) for kind, features in self._kinds()]
-        for model, features in zip(self._learned, self._features(data.texts), strict=False):
+        for model, features in zip(self._learned, [*weighed[-1:], *placed], strict=False):
             said.append(model.probabilities(features))
         if self._spaces:
-            said.append(self._by_lines(self._spaces[1].weigh(data.texts)))
+            said.append(self._by_lines(weighed[1]))
         return self._fused(data.texts, said, *self._looks.of(data))
 
     @property
@@ -119,12 +121,6 @@ class FittedProxy:
             yield "bayes", self._spaces[-1].counts
             if len(self._given) * len(self.classes) <= REGRESSION_UP_TO:
                 yield from (("regression", space.points) for space in self._spaces)
-
-    def _features(self, texts: Sequence[str]) -> Iterator[Any]:
-        """What the same models are asked about other texts."""
-        if self._spaces:
-            yield self._spaces[-1].weigh(texts)
-            yield from (space.place(texts) for space in self._spaces)
 
     def _learn(self, kind: str, features: Any, rows: Rows) -> Learned:
         model = bayes() if kind == "bayes" else regression(self._seed)

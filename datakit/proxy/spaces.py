@@ -49,7 +49,7 @@ def whole_lines(text: str) -> list[str]:
 
 
 class TextSpace:
-    """`points` of the texts that it was made of; `place` puts others among them."""
+    """`points` of the texts that it was made of; `weigh` and `put` place others among them."""
 
     def __init__(self, texts: Sequence[str], grams: Callable[[str], list[str]], seed: int) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -70,8 +70,9 @@ class TextSpace:
         """The weighted n-grams of other texts, sparse."""
         return self._weights.transform(texts)
 
-    def place(self, texts: Sequence[str]) -> Floats:
-        return np.asarray(self.weigh(texts) @ self._onto)
+    def put(self, weighed: Any) -> Floats:
+        """(n, d) the points of other texts, out of their weighted n-grams."""
+        return np.asarray(weighed @ self._onto)
 
 
 class PictureSpace:

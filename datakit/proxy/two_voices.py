@@ -27,7 +27,11 @@ def two_voices(known: ProxyData, labels: Sequence[str], others: ProxyData, seed:
 
 
 def together(voices: Sequence[Floats]) -> Floats:
-    """(n, classes) the geometric mean of opinions: where two differ, neither is sure. NaN is none."""
-    product = np.exp(np.nanmean([np.log(np.maximum(voice, _NEVER)) for voice in voices], axis=0))
+    """(n, classes) the geometric mean of opinions: where two differ, neither is sure.
+
+    NaN is no opinion; where nobody has one, all classes are as likely.
+    """
+    logs = np.array([np.log(np.maximum(voice, _NEVER)) for voice in voices])
+    product = np.exp(np.nan_to_num(logs).sum(axis=0) / np.maximum(np.isfinite(logs).sum(axis=0), 1))
     mean: Floats = product / product.sum(axis=1, keepdims=True)
     return mean
