@@ -14,6 +14,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.cards.ablation import ablation_section
 from datakit.cards.classes import classes_section
 from datakit.cards.confusions import confusions_section
+from datakit.cards.image_quality import image_quality_section
 from datakit.cards.noise import noise_section
 from datakit.cards.overview import (
     flow_section,
@@ -86,6 +87,7 @@ def make_card(build: BuildFolder) -> Card:
         *of_each(build, answers_section),
         *of_each(build, serving_section),
         pictures_section(build),
+        image_quality_section(build),
         ocr_section(build),
         texts_section(build),
         duplicates_section(build),
