@@ -3,14 +3,14 @@
     python scripts/bench_image_quality.py
     python scripts/bench_image_quality.py --screens /folder/of/screens --take 200 --json
 
-Screens are those of examples/ecom, or any folder's. Into each of them one fault at a time is planted: darkness
-and a white veil (in the strength given, of light), gamma, Gaussian blur by its radius in pixels, plain colours,
-odd shapes, bars around it, and the screen inside a viewer or a chat. All are saved as JPEG of quality 85 before
-they are measured. `clean` counts each word on the screens as they are.
+Screens are those of examples/ecom, or any folder's. Into each of them one fault at a time is planted:
+darkness (by stops of light that are missing), a white veil, gamma, Gaussian blur by its radius in pixels,
+plain colours, odd shapes, bars around it, and the screen inside a viewer or a chat. All are saved as JPEG of
+quality 85 before they are measured. `clean` counts each word on the screens as they are.
 
 Where cleanvision is installed (it is no part of datakit) its own words for the same pictures, at its default
-limits, stand beside datakit's. It knows no frames, and its odd sizes are those that differ from the others of a
-set, so that both are left out.
+limits, stand beside datakit's. It knows no frames, and its odd sizes are those that differ from the others
+of a set, so that both are left out.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ BEYOND = (
     "light gamma 1/3",
     "framed white beside",
     "framed white above",
+    "framed in a chat",
     "framed on another screen",
 )
 """Planted, told and not demanded: text is still read, white stays white and black black, a white bar beside a
-white page cannot be seen, or nothing plain stands around the picture."""
+white page and a grey page in a grey chat have no edge, or nothing plain stands around the picture."""
 
 Plant = Callable[[Image.Image], Image.Image]
 
@@ -137,10 +138,8 @@ def peer_of() -> Callable[[list[Path]], dict[str, set[str]]] | None:
     def look(paths: list[Path]) -> dict[str, set[str]]:
         lab = Imagelab(filepaths=[str(path) for path in paths])
         lab.find_issues({word: {} for word in PEER}, n_jobs=1, verbose=False)
-        return {
-            name: {word for word, column in PEER.items() if row[column]}
-            for name, row in lab.issues.iterrows()
-        }
+        rows = lab.issues.iterrows()
+        return {name: {word for word, column in PEER.items() if row[column]} for name, row in rows}
 
     return look
 

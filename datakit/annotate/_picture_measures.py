@@ -20,7 +20,7 @@ MOST_PIXELS = 4_194_304
 _COPIES = 16
 """Bytes a pixel that measuring takes besides the decoded picture."""
 _TAIL = 0.5
-"""Percent of the pixels at either end of the levels that do not count: dead pixels, a clock on a black photo."""
+"""Percent of the pixels at either end of the levels that do not count: dead pixels, a clock on a photo."""
 _REACH_PX = 6
 """Pixels to either side of a place within which an edge is looked at."""
 _STRONG = 48
@@ -37,8 +37,8 @@ _BAR_LEVELS = 12
 _OUTER = 0.03
 """Share of a side whose colour is that of the bar."""
 _ALONG, _ACROSS = 0.45, 0.95
-"""Share of the lines in which bars left and right, and bars above and below, end at the same place. A viewer has
-a clock and buttons above and below; a page has headings above its pictures."""
+"""Share of the lines in which bars left and right, and bars above and below, end at the same place. A viewer
+has a clock and buttons above and below; a page has headings above its pictures."""
 
 Grey = np.ndarray[Any, np.dtype[np.uint8]]
 Places = np.ndarray[Any, np.dtype[np.intp]]
@@ -69,7 +69,8 @@ def _most_side(header: ImageHeader) -> int:
 
 def _sharpness(grey: Grey) -> float | None:
     """The share of an edge's levels that it takes in one pixel, of the steeper edges, in the softer of both
-    directions: a step gives 1, one blurred by a Gaussian of sigma pixels about 0.6 / sigma. None without edges."""
+    directions: a step gives 1, text blurred by a Gaussian of sigma pixels about 0.65 / sigma. None without
+    edges."""
     found = [steepness for turned in (grey, grey.T) if (steepness := _steepness(turned)) is not None]
     return round(min(found), 4) if found else None
 
@@ -123,7 +124,8 @@ def _plain_until(grey: Grey) -> Places:
     """Per row the first place that has not the colour of the left side; the width where all of it has."""
     outer = grey[:, : max(2, round(_OUTER * grey.shape[1]))]
     away = np.abs(grey.astype(np.int16) - int(np.median(outer))) > _BAR_LEVELS
-    return np.where(away.any(axis=1), away.argmax(axis=1), grey.shape[1])
+    places: Places = np.where(away.any(axis=1), away.argmax(axis=1), grey.shape[1])
+    return places
 
 
 def _commonest(places: Places) -> int:

@@ -15,25 +15,25 @@ from datakit.core.transform import Annotator, Columns, Executor, Row, RowWorker
 
 
 class ImageQuality(Annotator):
-    """Columns `picture_faults`, what is wrong with a record's pictures, and `picture_measures`, what shows it.
+    """Columns `picture_faults`, what is wrong with a record's pictures, and `picture_measures`, how it shows.
 
     No record is dropped: the verdict and the card name the poor ones, `datakit review --poor-pictures` shows
     them, and `guard.where` drops them if somebody wants that.
 
-    - `picture_faults`: list of the words below, each once, over all pictures of the record; empty where nothing
-      is wrong, null for a record without picture.
-    - `picture_measures`: per picture what the limits are compared with. `width`, `height` (pixels, upright);
-      `darkest`, `brightest`, levels of grey (0 to 255) that a two-hundredth of the pixels lie below and above;
+    - `picture_faults`: list of the words below, each once, over all pictures of the record; empty where
+      nothing is wrong, null for a record without picture.
+    - `picture_measures`: per picture what limits are compared with. `width`, `height` (pixels, upright);
+      `darkest`, `brightest`, grey (0 to 255) that a two-hundredth of the pixels lie below and above;
       `sharpness` (0 to 1), the share of its levels that a steep edge takes in one pixel, null for a picture
       without edges; `filled` (0 to 1), the share of its places of 16 x 16 pixels that show something; `bars`
       (0 to 1), the share of its width or height that plain bars at two opposite sides take.
 
-    The words: `dark`, `light`, `blurry`, `low_information`, `odd_size`, `framed` (letterboxed, or a screenshot
-    inside another one's viewer).
+    The words: `dark`, `light`, `blurry`, `low_information`, `odd_size`, `framed` (letterboxed, or a
+    screenshot inside another one's viewer).
 
-    White shop pages and dark themes are neither light nor dark, for each has some of the other in it: the ends
-    of the levels count, not their mean. A page that is all but blank is `low_information` and no more, white or
-    black. Pictures of more than 4 million pixels are measured at that size.
+    White shop pages and dark themes are neither light nor dark, for each has some of the other in it: the
+    ends of the levels count, not their mean. A page that is all but blank is `low_information` and no more,
+    white or black. Pictures of more than 4 million pixels are measured at that size.
     Changed limits are applied to stored measures, without decoding again. A picture that does not decode is
     rejected.
     """

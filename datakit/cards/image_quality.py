@@ -6,8 +6,8 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.originals import originals
-from datakit.core.picture_faults import FAULTS, MEASURES, PICTURE_FAULTS, has_picture_faults, is_poor
-from datakit.pages.blocks import Block, Section, Table, Text
+from datakit.core.picture_faults import FAULTS, PICTURE_FAULTS, has_picture_faults, is_poor
+from datakit.pages.blocks import Block, Cell, Section, Table, Text
 from datakit.pages.figures import collect
 
 MOST_CLASSES = 12
@@ -30,15 +30,15 @@ def image_quality_section(build: BuildFolder) -> Section:
         return Section(title, [])
     label = "label" if build.columns.get("label") == pl.String() else None
     names = ["id", FAULTS, *([label] if label else [])]
-    looked = collect(originals(build).filter(pl.col(MEASURES).is_not_null()).select(names).sort("id"))
+    looked = collect(originals(build).filter(pl.col(FAULTS).is_not_null()).select(names).sort("id"))
     if not looked.height:
         return Section(title, [])
     poor = looked.filter(is_poor())
     lead = f"{poor.height:,} of {looked.height:,} records with pictures have a poor one."
     if not poor.height:
         return Section(title, [Text(f"{lead} Looked for: {', '.join(PICTURE_FAULTS)}.")])
-    lead += " Nothing was dropped for it; `datakit review BUILD --poor-pictures` shows them."
-    rows = []
+    lead += " Nothing was dropped for it; datakit review BUILD --poor-pictures shows them."
+    rows: list[list[Cell]] = []
     for fault, about in ABOUT.items():
         ids = poor.filter(pl.col(FAULTS).list.contains(fault))["id"]
         if len(ids):
