@@ -37,7 +37,7 @@ PEER = {
     "blurry": "is_blurry_issue",
     "low_information": "is_low_information_issue",
 }
-WANTED_RECALL, MOST_FALSE = 0.95, 0.02
+WANTED_RECALL, MOST_FALSE = 0.9, 0.02
 BEYOND = (
     "blurry 1",
     "dark gamma 3",
