@@ -44,11 +44,10 @@ BEYOND = (
     "light gamma 1/3",
     "framed white beside",
     "framed white above",
-    "framed in a chat",
     "framed on another screen",
 )
 """Planted, told and not demanded: text is still read, white stays white and black black, a white bar beside a
-white page and a grey page in a grey chat have no edge, or nothing plain stands around the picture."""
+white page has no edge, and a white page on a white page little of one."""
 
 Plant = Callable[[Image.Image], Image.Image]
 

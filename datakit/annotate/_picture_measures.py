@@ -32,13 +32,19 @@ _FEW_EDGES = 200
 _BLOCK_PX = 16
 _SHOWN = 12
 """Levels that grey must differ by within a block for it to show something."""
-_BAR_LEVELS = 12
-"""Levels by which a picture differs from the bar beside it: more than compression moves a plain colour."""
+_BAR_LEVELS = 4
+"""Levels by which a picture differs from what is beside it: a grey page in a grey chat differs by 6,
+compression moves a plain colour by 2."""
 _OUTER = 0.03
 """Share of a side whose colour is that of the bar."""
 _ALONG, _ACROSS = 0.45, 0.95
 """Share of the lines in which bars left and right, and bars above and below, end at the same place. A viewer
 has a clock and buttons above and below; a page has headings above its pictures."""
+_SIDE_LEVELS = 8
+"""Levels by which it differs from another screen under it; with fewer, photographs have such columns."""
+_LEFT, _RIGHT = (0.075, 0.45), (0.55, 0.925)
+"""Shares of the width between which the sides of a picture within the picture are looked for. Cards of pages
+begin at 0.06 and before."""
 
 Grey = np.ndarray[Any, np.dtype[np.uint8]]
 Places = np.ndarray[Any, np.dtype[np.intp]]
@@ -59,6 +65,7 @@ def measure(path: str, memory_mb: int = DEFAULT_MB) -> Measures:
         "sharpness": _sharpness(grey),
         "filled": round(_filled(grey), 4),
         "bars": round(_bars(grey), 4),
+        "inset": round(_inset(grey), 4),
     }
 
 
@@ -132,3 +139,17 @@ def _commonest(places: Places) -> int:
     """The place where most rows end, with its neighbours."""
     counts = np.convolve(np.bincount(places), np.ones(3, dtype=np.int64), "same")
     return int(counts.argmax())
+
+
+def _inset(grey: Grey) -> float:
+    """Share of the rows that change at the same two places: the sides of a picture that lies on this one."""
+    wide = grey.shape[1]
+    (begin, left_end), (right_begin, end) = ((round(a * wide), round(b * wide)) for a, b in (_LEFT, _RIGHT))
+    if min(left_end - begin, end - right_begin) < 2:
+        return 0.0
+    changes = np.abs(np.diff(grey.astype(np.int16), axis=1)) > _SIDE_LEVELS
+    changes[:, :-1] |= changes[:, 1:].copy()  # an edge between two pixels is told by the first of them
+    often = changes.mean(axis=0)
+    left = begin + int(often[begin:left_end].argmax())
+    right = right_begin + int(often[right_begin:end].argmax())
+    return float((changes[:, left] & changes[:, right]).mean())

@@ -26,10 +26,11 @@ class ImageQuality(Annotator):
       `darkest`, `brightest`, grey (0 to 255) that a two-hundredth of the pixels lie below and above;
       `sharpness` (0 to 1), the share of its levels that a steep edge takes in one pixel, null for a picture
       without edges; `filled` (0 to 1), the share of its places of 16 x 16 pixels that show something; `bars`
-      (0 to 1), the share of its width or height that plain bars at two opposite sides take.
+      (0 to 1), the share of its width or height that plain bars at two opposite sides take; `inset` (0 to 1),
+      the share of its height along which the sides of a picture within it stand.
 
     The words: `dark`, `light`, `blurry`, `low_information`, `odd_size`, `framed` (letterboxed, or a
-    screenshot inside another one's viewer).
+    screenshot inside another one).
 
     White shop pages and dark themes are neither light nor dark, for each has some of the other in it: the
     ends of the levels count, not their mean. A page that is all but blank is `low_information` and no more,
@@ -56,7 +57,11 @@ class ImageQuality(Annotator):
     """`odd_size`: a picture that is more than this many times as long as wide, or as wide as long. Trainers
     scale it down as a whole, so that its text becomes too small to read."""
     bars_above: float = Field(default=0.15, ge=0, le=1)
-    """`framed`: a picture of which bars take more than this share."""
+    """`framed`: a picture of which bars take more than this share. White cards on the page of an app leave
+    up to 0.07."""
+    inset_above: float = Field(default=0.5, ge=0, le=1)
+    """`framed`: a picture with one within it whose sides are longer than this share of the height. Columns of
+    an app's page reach 0.43."""
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("images",)
@@ -82,7 +87,7 @@ class ImageQuality(Annotator):
             "blurry": of["sharpness"] is not None and of["sharpness"] < self.blurry_below,
             "low_information": is_blank,
             "odd_size": shorter < self.min_side_px or longer > self.max_ratio * shorter,
-            "framed": of["bars"] > self.bars_above,
+            "framed": of["bars"] > self.bars_above or of["inset"] > self.inset_above,
         }
         return {fault for fault, is_so in holds.items() if is_so}
 

@@ -17,8 +17,8 @@ ABOUT = {
     "light": "nothing on it is dark",
     "blurry": "even its sharpest edges are smeared",
     "low_information": "hardly any of it shows anything",
-    "odd_size": "a side too short, or far longer than wide",
-    "framed": "plain bars around it: letterboxed, or a screenshot of a screenshot",
+    "odd_size": "a side is too short, or it is far longer than wide",
+    "framed": "a picture within it: letterboxed, or a screenshot of a screenshot",
 }
 assert tuple(ABOUT) == PICTURE_FAULTS
 
@@ -43,7 +43,7 @@ def image_quality_section(build: BuildFolder) -> Section:
         ids = poor.filter(pl.col(FAULTS).list.contains(fault))["id"]
         if len(ids):
             rows.append([fault, about, len(ids), build.clean(ids[0])])
-    blocks: list[Block] = [Text(lead), Table(["fault", "a picture of which", "records", "such as"], rows)]
+    blocks: list[Block] = [Text(lead), Table(["fault", "what that is", "records", "such as"], rows)]
     if label:
         blocks += _classes(build, looked, label)
     return Section(title, blocks)

@@ -14,7 +14,7 @@ PICTURE_FAULTS: tuple[str, ...] = get_args(PictureFault)
 - `blurry`: even its steeper edges are smeared over several pixels.
 - `low_information`: hardly any of it shows anything.
 - `odd_size`: a side too short to show text, or far longer than wide.
-- `framed`: plain bars around a picture with straight edges: letterboxed, or a screenshot of a screenshot.
+- `framed`: a picture within the picture: letterboxed, or a screenshot of a screenshot.
 """
 FAULTS = "picture_faults"
 MEASURES = "picture_measures"
@@ -26,6 +26,7 @@ MEASURE_TYPES: dict[str, Any] = {
     "sharpness": pl.Float64(),
     "filled": pl.Float64(),
     "bars": pl.Float64(),
+    "inset": pl.Float64(),
 }
 QUALITY_COLUMNS: dict[str, Any] = {
     FAULTS: pl.List(pl.String()),

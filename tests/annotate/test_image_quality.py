@@ -76,6 +76,18 @@ def in_a_viewer(picture: Image.Image) -> Image.Image:
     return whole
 
 
+def on_another(picture: Image.Image) -> Image.Image:
+    whole = load_rgb(DARK_THEME).resize(picture.size)
+    whole.paste(picture.resize((432, 936)), (144, 300))
+    return whole
+
+
+def in_a_chat(picture: Image.Image) -> Image.Image:
+    whole = Image.new("RGB", picture.size, "#ededed")
+    whole.paste(picture.resize((432, 936)), (144, 300))
+    return whole
+
+
 @pytest.mark.parametrize("name", ["0001", "0004", "0031", "0066", "0074", "0095"])
 def test_clean_screens_white_or_black_have_no_fault(look: Look, name: str) -> None:
     assert look(SCREENS / f"{name}.jpg")["picture_faults"] == []
@@ -96,6 +108,8 @@ def test_clean_screens_white_or_black_have_no_fault(look: Look, name: str) -> No
         (letterboxed("black", beside=True), "framed"),
         (letterboxed("black", beside=False), "framed"),
         (in_a_viewer, "framed"),
+        (in_a_chat, "framed"),
+        (on_another, "framed"),
     ],
 )
 def test_planted_fault_is_named(tmp_path: Path, look: Look, change: Change, fault: str) -> None:
@@ -148,7 +162,7 @@ def test_any_size_is_measured(tmp_path: Path, look: Look, size: tuple[int, int])
     Image.effect_noise(size, 80).save(tmp_path / "odd.png")
     (measures,) = look(tmp_path / "odd.png")["picture_measures"]
     assert (measures["width"], measures["height"]) == size
-    assert all(0 <= measures[name] <= 1 for name in ("filled", "bars"))
+    assert all(0 <= measures[name] <= 1 for name in ("filled", "bars", "inset"))
 
 
 def test_picture_is_measured_upright(tmp_path: Path, look: Look) -> None:
