@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from PIL import Image, ImageFilter
 
+import datakit as dk
 from datakit.annotate.image_quality import ImageQuality
 from datakit.core.image import load_rgb
 from datakit.core.outcome import Done, Rejected
@@ -16,6 +18,14 @@ from datakit.core.step_context import StepContext
 
 SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
 WHITE, DARK_THEME, BLANK_DARK = SCREENS / "0001.jpg", SCREENS / "0066.jpg", SCREENS / "0187.jpg"
+RECIPE = """version: 1
+name: mine
+steps:
+  - read.jsonl: {path: ../rows.jsonl, image: image, label: label}
+  - annotate.image_quality: {}
+  - render.chat: {prompt: ask.j2, answer: label_only}
+emit: [llamafactory]
+"""
 
 Look = Callable[..., dict[str, Any]]
 Change = Callable[[Image.Image], Image.Image]
@@ -171,3 +181,23 @@ def test_picture_is_measured_upright(tmp_path: Path, look: Look) -> None:
     load_rgb(WHITE).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
     load_rgb(WHITE).save(tmp_path / "upright.png")
     assert look(tmp_path / "turned.png") == look(tmp_path / "upright.png")
+
+
+def test_build_with_a_poor_picture_says_so_at_its_end_on_its_card_and_in_the_review(tmp_path: Path) -> None:
+    load_rgb(WHITE).save(tmp_path / "clean.jpg")
+    blurred(4)(load_rgb(DARK_THEME)).save(tmp_path / "poor.jpg")
+    rows = [{"id": name, "image": f"{name}.jpg", "label": "退货页面"} for name in ("clean", "poor")]
+    (tmp_path / "rows.jsonl").write_bytes(b"\n".join(orjson.dumps(row) for row in rows))
+    for name in ("recipes", "templates"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "templates" / "ask.j2").write_text("<image>Which page?")
+    (tmp_path / "recipes" / "mine.yaml").write_text(RECIPE, "utf-8")
+    result = dk.build(tmp_path / "recipes" / "mine.yaml")
+    lines = {line.kind: line for line in result.report.verdict}
+    assert (lines["poor_picture"].state, lines["poor_picture"].words) == ("warned", "1 record: blurry 1")
+    card = dk.card(result.folder).markdown
+    assert "1 of 2 records with pictures have a poor one." in card
+    review = dk.review(result.folder, poor_pictures=True, out=tmp_path / "review.html")
+    assert review.records == 1
+    assert review.page is not None
+    assert '"poor_picture"' in review.page.read_text("utf-8")
