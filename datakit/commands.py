@@ -260,6 +260,7 @@ def review(
     suspects: bool = False,
     conflicts: bool = False,
     low_ocr: bool = False,
+    poor_pictures: bool = False,
     mistakes: bool = False,
     findings: str | Sequence[str] = (),
     ids: str | Path | None = None,
@@ -282,7 +283,8 @@ def review(
 
     folder = of_task(_folder(build), task)
     file = None if ids is None else Path(ids)
-    choice = Choice(suspects, conflicts, low_ocr, mistakes, tuple(_each(findings)), file)
+    kinds = tuple(_each(findings))
+    choice = Choice(suspects, conflicts, low_ocr, mistakes, kinds, file, poor_pictures)
     records, notes = looked_for(folder, choice, [Path(path) for path in _each(predictions)])
     place = None if out is None else Path(out)
     page = write(records, _path(build), place) if records.count else None

@@ -18,7 +18,7 @@ import reference_pages
 from datakit.core.errors import did_you_mean
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
 RECIPE = ROOT / "recipes" / "ecom_v3.yaml"
 DECISIONS = ROOT / "DECISIONS.md"
 SECURITY = ROOT / "SECURITY.md"
@@ -31,7 +31,7 @@ def files() -> dict[Path, str]:
     faults = fault_table.fault_table(fault_table.faults(ROOT / "tests"))
     security = filled(SECURITY.read_text(encoding="utf-8"), {"faults": f"\n{faults}\n"})
     return {
-        README: filled(README.read_text(encoding="utf-8"), {"recipe": recipe}),
+        **{path: filled(path.read_text(encoding="utf-8"), {"recipe": recipe}) for path in READMES},
         SECURITY: security,
         ROOT / "docs" / "explanation" / "decisions.md": decisions,
         ROOT / "docs" / "explanation" / "security.md": fault_table.page(security),

@@ -17,6 +17,7 @@ from datakit.cards.classes import classes_section
 from datakit.cards.confusions import confusions_section
 from datakit.cards.croissant import croissant_of
 from datakit.cards.gallery import card_settings
+from datakit.cards.image_quality import image_quality_section
 from datakit.cards.noise import noise_section
 from datakit.cards.overview import (
     flow_section,
@@ -96,6 +97,7 @@ def make_card(build: BuildFolder) -> Card:
         *of_each(build, answers_section),
         *of_each(build, serving_section),
         pictures_section(build),
+        image_quality_section(build),
         ocr_section(build),
         texts_section(build),
         duplicates_section(build),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   datakit review build/ecom_v3 --suspects
-  datakit review build/ecom_v3 --conflicts --low-ocr --out check.html
+  datakit review build/ecom_v3 --conflicts --low-ocr --poor-pictures --out check.html
   datakit review build/ecom_v3 --finding untested_class --serve
   datakit review build/ecom_v3 --mistakes --predictions build/ecom_v3.kfold/kfold.jsonl
   datakit review build/ecom_v3 --export label-studio to_label
@@ -43,6 +43,7 @@ _NAMED = 10
 @click.option("--suspects", is_flag=True, help="Records whose label is doubted, and their clusters.")
 @click.option("--conflicts", is_flag=True, help="Look-alikes with different labels.")
 @click.option("--low-ocr", is_flag=True, help="Records whose text OCR could hardly read.")
+@click.option("--poor-pictures", is_flag=True, help="Records with dark, blurry, blank or framed pictures.")
 @click.option("--mistakes", is_flag=True, help="Records that the model answered with another label.")
 @click.option(
     "--predictions",
@@ -76,6 +77,7 @@ def command(
     suspects: bool,
     conflicts: bool,
     low_ocr: bool,
+    poor_pictures: bool,
     mistakes: bool,
     predictions: tuple[Path, ...],
     findings: tuple[str, ...],
@@ -110,7 +112,8 @@ def command(
         return _import(records, read_answers(imported, records, drafts=drafts), into, as_json=as_json)
     if drafts:
         raise UserError("--drafts says what --import takes", remedy="Name the file with --import.")
-    choice = Choice() if everything else Choice(suspects, conflicts, low_ocr, mistakes, findings, ids)
+    named = Choice(suspects, conflicts, low_ocr, mistakes, findings, ids, poor_pictures)
+    choice = Choice() if everything else named
     records, notes = looked_for(folder, choice, predictions)
     for note in notes:
         click.echo(f"Note: {note}", err=True)

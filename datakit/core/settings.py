@@ -287,6 +287,7 @@ VerdictKind = Literal[
     "near_text_leak",
     "prompt_names_record",
     "no_image",
+    "poor_picture",
     "retry",
     "label_noise",
     "offline_texts",

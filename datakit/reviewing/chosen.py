@@ -13,6 +13,7 @@ from datakit.artifacts.originals import originals
 from datakit.core.counted import counted
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.judged import canonical
+from datakit.core.picture_faults import FAULTS, PICTURE_FAULTS, has_picture_faults, is_poor
 from datakit.core.record import repeat_of
 from datakit.core.regular_files import read_regular
 from datakit.core.text_encoding import decoded
@@ -20,6 +21,7 @@ from datakit.verdict import records_of
 from datakit.verdict.kinds import KINDS
 
 SUSPECT, CONFLICT, LOW_OCR, MISTAKE = "suspect", "label_conflict", "low_ocr", "mistake"
+POOR_PICTURE = "poor_picture"
 _NOISE_SHARE = 0.1
 """Share of the records that curate.label_noise ranks which are suspects where no step joins the voices."""
 _LOW_SCORE = 0.8
@@ -39,10 +41,12 @@ class Choice:
     """Kinds of the verdict."""
     ids: Path | None = None
     """A file of ids, one a line."""
+    poor_pictures: bool = False
+    """Records whose pictures annotate.image_quality calls poor."""
 
     @property
     def is_all(self) -> bool:
-        flags = (self.suspects, self.conflicts, self.low_ocr, self.mistakes)
+        flags = (self.suspects, self.conflicts, self.low_ocr, self.mistakes, self.poor_pictures)
         return not (any(flags) or self.findings or self.ids)
 
 
@@ -61,6 +65,8 @@ def chosen(
     _tag(tags, CONFLICT, _finding_ids(build, CONFLICT) | _reviewed(frame))
     _tag(tags, LOW_OCR, _low_ocr(frame, wanted=choice.low_ocr))
     _tag(tags, MISTAKE, _mistaken(build, frame, answered, wanted=choice.mistakes))
+    for fault, ids in _poor(frame, wanted=choice.poor_pictures).items():
+        _tag(tags, fault, ids)
     for kind in choice.findings:
         _tag(tags, kind, _finding_ids(build, kind))
     wanted: set[str] = set()
@@ -69,6 +75,7 @@ def chosen(
         (CONFLICT, choice.conflicts),
         (LOW_OCR, choice.low_ocr),
         (MISTAKE, choice.mistakes),
+        (POOR_PICTURE, choice.poor_pictures),
     ):
         wanted |= tags.get(name, set()) if is_wanted else set()
     for kind in choice.findings:
@@ -157,6 +164,21 @@ def _low_ocr(frame: pl.DataFrame, *, wanted: bool) -> set[str]:
     score = pl.col("ocr").list.eval(pl.element().struct.field("score")).list.mean()
     has_picture = pl.col("images").list.len().fill_null(0) > 0
     return set(frame.filter(has_picture & (score.is_null() | (score < _LOW_SCORE)))["id"])
+
+
+def _poor(frame: pl.DataFrame, *, wanted: bool) -> dict[str, set[str]]:
+    """Records with poor pictures, and those with each of the faults, by which the page filters."""
+    if not has_picture_faults(frame.schema):
+        if wanted:
+            raise UserError(
+                "the build has not looked at the quality of its pictures",
+                remedy="Put `- annotate.image_quality: {}` into the recipe.",
+            )
+        return {}
+    found = {POOR_PICTURE: set(frame.filter(is_poor())["id"])}
+    for fault in PICTURE_FAULTS:
+        found[fault] = set(frame.filter(pl.col(FAULTS).list.contains(fault).fill_null(False))["id"])
+    return found
 
 
 def _listed(path: Path, ids: Sequence[str] | pl.Series, notes: list[str]) -> set[str]:

@@ -23,7 +23,7 @@ from datakit.run.store import Store
 from datakit.run.store_entry import Entry
 
 DAY_S = 86_400
-FREE_STEPS = frozenset({"annotate.image_facts", "annotate.ocr", "guard.image"})
+FREE_STEPS = frozenset({"annotate.image_facts", "annotate.image_quality", "annotate.ocr", "guard.image"})
 """Steps of datakit's own that work on this machine. Of all others nobody knows that they cost nothing."""
 FREE_WRITERS = frozenset({"offline-writer"})
 """Writers that are no model."""

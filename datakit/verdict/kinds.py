@@ -14,7 +14,7 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.scripts import shell_words
 from datakit.core.settings import VERDICT_KINDS
 from datakit.core.task_blocks import TASK
-from datakit.verdict import doubts, flow, forms, labels, noise, personal, pseudo, splits, texts
+from datakit.verdict import doubts, flow, forms, labels, noise, personal, pictures, pseudo, splits, texts
 from datakit.verdict.seen import Seen
 
 
@@ -45,6 +45,7 @@ KINDS: dict[str, Kind] = {
     "near_text_leak": Kind(splits.near_text_leak),
     "prompt_names_record": Kind(texts.prompt_names_record, of_task=True),
     "no_image": Kind(flow.no_image, of_task=True),
+    "poor_picture": Kind(pictures.poor),
     "retry": Kind(flow.retry),
     "label_noise": Kind(noise.label_noise, of_task=True),
     "offline_texts": Kind(texts.offline_texts, of_task=True),

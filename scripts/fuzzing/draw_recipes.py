@@ -32,6 +32,7 @@ _NEEDS = {
 _ORDER = (
     ("guard.image", 0.5),
     ("annotate.image_facts", 0.5),
+    ("annotate.image_quality", 0.3),
     ("curate.duplicates", 0.4),
     ("annotate.ocr", 0.2),
     ("annotate.describe", 0.3),
@@ -174,6 +175,7 @@ class _Drawing:
         needed = {
             "guard.image": ("images",),
             "annotate.image_facts": ("images",),
+            "annotate.image_quality": ("images",),
             "annotate.ocr": ("images",),
             "curate.duplicates": ("phash",),
             "guard.label": ("label",),
@@ -217,6 +219,7 @@ class _Drawing:
                 own.pop("max_chars", None)
         gives = {
             "annotate.image_facts": ["width", "height", "bytes", "sha256", "phash"],
+            "annotate.image_quality": ["picture_faults", "picture_measures"],
             "curate.duplicates": ["duplicate_of", "review"],
             "annotate.ocr": [own.get("into", "ocr"), f"{own.get('into', 'ocr')}_text"],
             "annotate.describe": [own.get("into", "description")],

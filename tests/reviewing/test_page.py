@@ -18,6 +18,8 @@ from datakit.library import build
 from datakit.reviewing.chosen import Choice, chosen
 from datakit.reviewing.pinyin import typed_forms
 from datakit.reviewing.records import PageRecords
+from datakit.reviewing.words import words_in
+from tests.support.card_builds import ecom
 from tests.support.edited_builds import edit_records
 from tests.support.review_builds import HOSTILE, review_build, review_project
 
@@ -79,6 +81,7 @@ def test_ids_that_name_no_record_are_told_and_none_at_all_is_an_error(
     ("choice", "words"),
     [
         (Choice(low_ocr=True), "the build has no OCR"),
+        (Choice(poor_pictures=True), "annotate.image_quality"),
         (Choice(findings=("no_imag",)), "Did you mean `no_image`?"),
         (Choice(ids=Path("/nowhere/ids")), "cannot read"),
     ],
@@ -89,6 +92,26 @@ def test_choice_that_the_build_cannot_serve_says_why(
     with pytest.raises(UserError) as raised:
         chosen(records.build, choice)
     assert words in str(raised.value)
+
+
+def test_poor_pictures_are_chosen_and_the_page_filters_by_each_fault(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    for record in draft.records:
+        record["picture_faults"] = [] if record["images"] else None
+    for record, faults in zip(draft.records, (["dark"], ["blurry", "framed"]), strict=False):
+        record["picture_faults"] = faults
+    build = BuildFolder.open(draft.write())
+    frame, notes = chosen(build, Choice(poor_pictures=True))
+    assert frame["id"].to_list() == [record["id"] for record in draft.records[:2]]
+    assert [sorted(tags) for tags in frame["@tags"]] == [
+        ["dark", "poor_picture"],
+        ["blurry", "framed", "poor_picture"],
+    ]
+    assert notes == []
+    assert {"dark", "framed", "poor_picture"} <= set(words_in("zh")) & set(words_in("en"))
+    everything = chosen(build, Choice())[0]
+    assert everything.height > 2
+    assert sum("poor_picture" in tags for tags in everything["@tags"]) == 2
 
 
 def test_low_ocr_is_nothing_read_or_little_confidence(

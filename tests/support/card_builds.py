@@ -18,6 +18,7 @@ from datakit.artifacts.manifest import Manifest, content_hash, stamp
 from datakit.artifacts.report import BuildReport, ServingWork, StepReport
 from datakit.core.answer import AnswerFormat
 from datakit.core.labels import load_labels
+from datakit.core.picture_faults import FAULTS, QUALITY_COLUMNS
 from datakit.core.record import COLUMNS
 from datakit.core.step_context import StepContext
 from datakit.core.suspect_columns import NOISE_COLUMNS
@@ -112,6 +113,7 @@ SCHEMA: dict[str, Any] = {
 
 SOME_HAVE: dict[str, Any] = {
     **NOISE_COLUMNS,
+    FAULTS: QUALITY_COLUMNS[FAULTS],
     "answer_form": pl.String(),
     "repeat_of": pl.String(),
     "repeat_number": pl.UInt32(),

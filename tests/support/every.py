@@ -319,6 +319,7 @@ CASES: dict[str, Case] = {
     ),
     "guard.reason": Case({"max_similarity": 0.6}, by_neighbours=True, more={"reason_declined": pl.String()}),
     "annotate.image_facts": Case(),
+    "annotate.image_quality": Case(golden=("picture_faults",)),
     "annotate.ocr": Case(golden=("ocr_text",), few=True),
     "annotate.ask": Case(
         {

@@ -84,6 +84,12 @@ def without_image(draft: Draft) -> int:
     return 1
 
 
+def poor_pictures(draft: Draft) -> int:
+    of(draft, "train")[0]["picture_faults"] = ["blurry", "framed"]
+    of(draft, "val")[0]["picture_faults"] = ["blurry"]
+    return 2
+
+
 def unanswered(draft: Draft) -> int:
     draft.steps[6].retry, draft.steps[6].records_out = 2, draft.steps[6].records_out - 2
     return 2
@@ -146,6 +152,7 @@ PLANTED: dict[str, tuple[Callable[[Draft], int], str]] = {
     "near_text_leak": (leak_near_text, "warned"),
     "prompt_names_record": (name_in_prompt, "warned"),
     "no_image": (without_image, "warned"),
+    "poor_picture": (poor_pictures, "warned"),
     "retry": (unanswered, "warned"),
     "label_noise": (contradicted, "warned"),
     "offline_texts": (offline, "warned"),
@@ -161,6 +168,7 @@ def clean(project: Path) -> Draft:
     for record in draft.records:
         record["reason_by"], record["reason_flags"], record["shrink_rung"] = "m", [], 0
         record["duplicate_of"] = record["id"]
+        record["picture_faults"] = [] if record["images"] else None
     ranked(draft)
     return draft
 
