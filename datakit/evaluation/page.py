@@ -11,7 +11,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.metric_names import metric, shown, shown_ends
-from datakit.artifacts.predictions import NOT_ANSWERED
+from datakit.artifacts.predictions import CONTRADICTED, NOT_ANSWERED
 from datakit.cards.confusions import WORDS, Shown, comparison
 from datakit.core.regular_files import read_regular, regular_path
 from datakit.core.replacing import check_replaceable
@@ -53,7 +53,8 @@ TROUBLES = {
     "missing": "have no answer in the file",
     "unknown_id": "ids in the file are not in the build",
     "other_split": "answers are for another split",
-    "doubled": "ids come more than once; the last answer counts",
+    "doubled": "ids come more than once with the same answer; the last one counts",
+    CONTRADICTED: "have different answers in the file; none of them is taken, and the records count as wrong",
     "other_truth": "answers were made when the record had another label; the build's label counts",
     "without_truth": "records of the split have no label and are left out",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datakit.artifacts.metric_names import metric, shown_change, shown_ends
-from datakit.artifacts.predictions import NOT_ANSWERED, REFUSED, THINKING_CUT
+from datakit.artifacts.predictions import CONTRADICTED, NOT_ANSWERED, REFUSED, THINKING_CUT
 from datakit.evaluation.evaluation import Evaluation
 from datakit.evaluation.tasks import NOT_A_NUMBER, Task
 from datakit.pages.blocks import Block, Cell, Code, Section, Table, Text
@@ -21,6 +21,7 @@ PROBLEMS = {
     "number_ambiguous": "the answer states several numbers",
     "boxes_unreadable": "the answer states no boxes",
     NOT_ANSWERED: "there is no answer",
+    CONTRADICTED: "the file has two different answers",
 }
 WITHOUT = {
     Task.LABEL: "label",
