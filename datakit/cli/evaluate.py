@@ -31,7 +31,8 @@ Examples:
 
 \b
 Reads predictions.jsonl of `datakit predict`, and LLaMA-Factory's generated_predictions.jsonl.
-Exit code 3: records of the split have no answer (they count as wrong; see --answered-only), or different ones.
+Exit code 3: records of the split have no answer, or different ones (they count as wrong; --answered-only
+leaves those without one out).
 Exit code 4: the budget is spent before the referee has judged every answer."""
 MOST_ROWS = 12
 MOST_CHARS = 30

@@ -45,11 +45,11 @@ class Overrides(TableTransform):
 
     `path` holds a decision a line, as `datakit review` writes them. One is applied to the record of its id
     when the record is still what the reviewer saw: its label (in the label file's spelling), its pictures
-    by content and its `text`. Of one reviewer's decisions about the same thing the last holds; a record that
-    was relabelled and reviewed again in a later build has its decisions applied one after the other, whoever
-    made them: the latest by `when` holds. Of decisions with one time (or none, which come before all others)
-    those about what the record is come first, in whatever lines they stand: they go on from each other, and
-    two about the same thing that differ are a disagreement.
+    by content, its `text`, and the chat that it brings. Of one reviewer's decisions about the same thing the
+    last holds; a record that was relabelled and reviewed again in a later build has its decisions applied one
+    after the other, whoever made them: the latest by `when` holds. Of decisions with one time (or none, which
+    come before all others) those about what the record is come first, in whatever lines they stand: they go
+    on from each other, and two about the same thing that differ are a disagreement.
 
     Decisions that are not applied are counted and named in the report, on the card and in the verdict
     (`override_not_applied`): about a record that has changed since, or that does not come to this step; of
@@ -72,7 +72,7 @@ class Overrides(TableTransform):
     dropped_by_review, which does not count against `run.max_reject_rate`.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"path": "../examples/ecom/overrides.jsonl"}
 
@@ -203,7 +203,7 @@ class _Work:
         outcome = decided(
             list(self._known(lines, may_be_predicted)),
             label,
-            lambda name: judged(name, pictures, [row["text"]]),
+            lambda name: judged(name, pictures, [row["text"]], self.context.chats.get(row["id"])),
             predicted=may_be_predicted,
         )
         self.faults += [("changed", line, "") for line in outcome.stale]

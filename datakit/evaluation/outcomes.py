@@ -93,7 +93,7 @@ class Outcomes:
     classes: tuple[str, ...]
     """Every label that is true or answered, in the order of the label file."""
     trouble: dict[str, Trouble] = field(default_factory=dict)
-    """missing, unknown_id, other_split, doubled, contradicted, other_truth, without_truth: those that occur."""
+    """missing, unknown_id, other_split, doubled, contradicted, other_truth, without_truth: those that are."""
 
     @property
     def count(self) -> int:
