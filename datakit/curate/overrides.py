@@ -242,6 +242,7 @@ class _Work:
         actions = Counter(line.override.action for line in self.applied)
         taken = sum(line.override.action == "accept" and bool(line.override.new) for line in self.applied)
         self.applied.sort(key=lambda line: line.number)
+        changes = [line for line in self.applied if _changes(line.override)]
         self.faults.sort(key=lambda fault: fault[1].number)
         notes: dict[str, Any] = {
             "file": path,
@@ -251,11 +252,13 @@ class _Work:
             "accepted": actions["accept"],
             "superseded": self.superseded,
             "not_applied": dict(Counter(word for word, _, _ in self.faults)),
-            "decisions": [_told(line) for line in self.applied if _changes(line.override)][:_NAMED],
+            "decisions": [_told(line) for line in changes[:_NAMED]],
             "faults": [
                 {"why": word, "hint": hint, **_told(line)} for word, line, hint in self.faults[:_NAMED]
             ],
         }
+        if len(changes) > _NAMED:
+            notes["changes"] = len(changes)
         if self.predicted:
             notes["about_predictions"] = self.predicted
         if self.elsewhere:
@@ -321,6 +324,11 @@ def _is(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
+def _first_only(count: int) -> list[blocks.Block]:
+    """That a table of the card holds the first of more."""
+    return [blocks.Text(f"The first {_SHOWN:,} of {count:,}.")] if count > _SHOWN else []
+
+
 def _card_blocks(notes: Mapping[str, Any]) -> list[blocks.Block]:
     if not notes["lines"]:
         return [blocks.Text(f"{notes['file']} holds no decision.")]
@@ -349,6 +357,7 @@ def _card_blocks(notes: Mapping[str, Any]) -> list[blocks.Block]:
     if notes["decisions"]:
         rows = [[row["id"], row["old"], row["what"], row["by"]] for row in notes["decisions"][:_SHOWN]]
         told.append(blocks.Table(["record", "label", "decision", "by, when, why"], rows))
+        told += _first_only(notes.get("changes", len(notes["decisions"])))
     if notes["faults"]:
         told.append(blocks.Text("Not applied:"))
         rows = [
@@ -356,4 +365,5 @@ def _card_blocks(notes: Mapping[str, Any]) -> list[blocks.Block]:
             for row in notes["faults"][:_SHOWN]
         ]
         told.append(blocks.Table(["line", "record", "decision", "by, when, why", "why not"], rows))
+        told += _first_only(not_applied)
     return told
