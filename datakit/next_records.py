@@ -11,6 +11,8 @@ import polars as pl
 
 from datakit.artifacts import predictions
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.checked_predictions import Checked, once
+from datakit.artifacts.odd_overrides import shown_ids
 from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.artifacts.tasks import of_task
 from datakit.core.chat_columns import chat_columns
@@ -236,7 +238,8 @@ def _answers(ids: Sequence[str], files: Sequence[Path], build: BuildFolder) -> A
     known, by_id, notes = set(ids), dict[str, Prediction](), list[str]()
     for path in files:
         own = [one for one in predictions.read(path) if one.problem != NOT_ANSWERED]
-        fitting = {one.id: one for one in own if one.id in known}
+        checked = Checked()
+        fitting = {one.id: one for one in once(own, build.labels, checked) if one.id in known}
         if not fitting:
             hint = did_you_mean(own[0].id, ids) if own else "It holds no answer."
             raise UserError(
@@ -249,6 +252,9 @@ def _answers(ids: Sequence[str], files: Sequence[Path], build: BuildFolder) -> A
         )
         strange = len({one.id for one in own} - known)
         notes.append(words + (f"; {strange:,} others are left out" if strange else ""))
+        if two := [id_ for id_ in checked.contradicted if id_ in known]:
+            told = f"{counted(len(two), 'record')} two different things: none of them is heard"
+            notes.append(f"{name} says of {told} ({shown_ids(two)})")
         by_id = fitting | by_id
     return Answers(by_id, tuple(notes))
 

@@ -63,9 +63,10 @@ class BuildDraft(BuildFolder):
         frame.write_parquet(self.path / names.INPUTS)
 
     def write_compared(self, frames: Iterable[pl.DataFrame]) -> None:
-        """Writes what the records ask and answer, in the columns of core.compared."""
+        """Writes what the records ask and answer, in the columns of core.compared, and digests of chats."""
         schema = {"id": pl.String(), **KEYS}
-        pl.concat([pl.DataFrame(schema=schema), *frames]).write_parquet(self.path / names.COMPARED)
+        every = pl.concat([pl.DataFrame(schema=schema), *frames], how="diagonal")
+        every.write_parquet(self.path / names.COMPARED)
 
     def write_suspects(self, by_task: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
         """Writes the records whose label is doubted, in order; those of several tasks by their score."""

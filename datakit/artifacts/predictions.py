@@ -21,6 +21,8 @@ FORMAT = 1
 UPGRADE = "Upgrade datakit (pip install -U datakit), or predict again: datakit predict BUILD"
 NOT_ANSWERED = "not_answered"
 """The problem of a record that the server gave no answer for."""
+CONTRADICTED = "contradicted"
+"""The problem of a record of which a file says two things: none of them is its answer."""
 CUT = "length"
 """How a turn ended that had no more room."""
 EMPTY, REFUSED, THINKING_CUT = "empty", "refused", "thinking_cut"

@@ -92,8 +92,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     print("\n".join(score_lines(scored.evaluation)))
     if options.out is not None:
         write_scores(scored.evaluation, options.out)
-    missing = "missing" in scored.evaluation.trouble and not options.answered_only
-    return int(Exit.PARTIAL if missing else Exit.FINE)
+    return int(Exit.PARTIAL if scored.evaluation.is_partial else Exit.FINE)
 
 
 def _is_evaluation(path: Path) -> bool:

@@ -31,7 +31,8 @@ Examples:
 
 \b
 Reads predictions.jsonl of `datakit predict`, and LLaMA-Factory's generated_predictions.jsonl.
-Exit code 3: records of the split have no answer (they count as wrong; see --answered-only).
+Exit code 3: records of the split have no answer, or different ones (they count as wrong; --answered-only
+leaves those without one out).
 Exit code 4: the budget is spent before the referee has judged every answer."""
 MOST_ROWS = 12
 MOST_CHARS = 30
@@ -168,8 +169,8 @@ def command(
     if judge is not None and judge.stopped is not None:
         click.echo(str(judge.stopped), err=True)
         return int(judge.stopped.exit_code)
-    missing = any("missing" in result.evaluation.trouble for result in results)
-    return int(Exit.PARTIAL if missing and not answered_only else Exit.FINE)
+    partial = any(result.evaluation.is_partial for result in results)
+    return int(Exit.PARTIAL if partial else Exit.FINE)
 
 
 def _take_over(archive: Path, of: Path | None, *, quiet: bool) -> tuple[Path, TakenOver, list[str]]:

@@ -107,6 +107,8 @@ def _print(found: Proposals, build: str) -> None:
     else:
         earlier = "" if found.mistakes.is_of_build else ", of an earlier build"
         click.echo(f"Mistakes: {found.mistakes.source}{earlier}")
+        for line in found.mistakes.odd:
+            click.echo(f"Note: {line}")
     proposals = [*found.fitting, *found.too_long]
     click.echo(f"\nProposals: {len(proposals) or 'none'}")
     if proposals:
@@ -181,6 +183,7 @@ def _document(found: Proposals, accepted: Sequence[LabelProposal], edited: Edite
     return {
         "evaluation": found.mistakes.source if found.mistakes else "",
         "edited": found.edit_of_build,
+        "notes": list(found.mistakes.odd) if found.mistakes else [],
         "proposals": [
             {"id": own.id, **asdict(own), "fits": own.id not in blocked, "accepted": own.id in taken}
             for own in (*found.fitting, *found.too_long)

@@ -31,8 +31,16 @@ def command(build: Path, name: str | None, as_json: bool) -> int:
     from datakit.artifacts.changed_files import changed_files, shown_changes
     from datakit.artifacts.signoff import read_signoffs, sign
     from datakit.cli.tables import print_json
+    from datakit.core.counted import counted
+    from datakit.core.errors import UserError
+    from datakit.core.scripts import shell_words
 
     folder = BuildFolder.open(build)
+    if folder.whole is not None:
+        raise UserError(
+            f"{build} is one task of a build, which is trained on and signed as a whole",
+            remedy=f"Sign that: {shell_words(['datakit', 'signoff', str(folder.whole.path)])} --name NAME",
+        )
     if name is not None:
         sign(folder, name)
     found, content = read_signoffs(folder), folder.manifest.content
@@ -56,7 +64,9 @@ def command(build: Path, name: str | None, as_json: bool) -> int:
     for one in valid:
         click.echo(f"Signed by {one.name} on {one.date}: {folder.report.name}, content {content[:12]}")
     if not valid:
-        earlier = f"; {len(found.signed):,} signatures are under other data" if found.signed else ""
+        others = len(found.signed)
+        are = "is" if others == 1 else "are"
+        earlier = f"; {counted(others, 'signature')} {are} under other data" if others else ""
         if changed:
             click.echo(f"Nobody has signed this data: since the build {shown_changes(changed)}.")
             click.echo("Put the files back, or build again (datakit build RECIPE --force), review and sign.")

@@ -27,6 +27,9 @@ KEYS = {
     "answer": pl.UInt64(),
     "answer_text": pl.String(),
 }
+CHAT = "chat"
+"""Column beside those of KEYS where records bring chats that are trained on: core.judged.chat_digest of the
+chat as it was read; null without."""
 _BETWEEN = "\x1f"
 _SHOWN_CHARS = 80
 _REMEMBERED = 100_000

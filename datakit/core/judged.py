@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from datakit.core.labels import LabelSet
 from datakit.core.record import digest
@@ -11,13 +12,25 @@ from datakit.core.record import digest
 _MISSING = "missing"
 
 
-def judged(label: str | None, image_digests: Sequence[str], texts: Sequence[str | None]) -> str:
-    """32 hex digits of a record's label, pictures (hex sha256 each, in order) and own texts.
+def judged(
+    label: str | None,
+    image_digests: Sequence[str],
+    texts: Sequence[str | None],
+    chat: str | None = None,
+) -> str:
+    """32 hex digits of a record's label, pictures (hex sha256 each, in order), own texts, and the chat that
+    it brings (`chat_digest`; null for none).
 
     A null text is equal to an empty one, and pictures that cannot be read are equal wherever they lie.
     """
     pictures = [_MISSING if name.startswith(_MISSING) else name for name in image_digests]
-    return digest([label, pictures, [text or "" for text in texts]]).hex()
+    parts = [label, pictures, [text or "" for text in texts]]
+    return digest(parts if chat is None else [*parts, chat]).hex()
+
+
+def chat_digest(turns: Iterable[Mapping[str, Any]]) -> str:
+    """32 hex digits of who says what in a chat."""
+    return digest([[turn.get("role"), turn.get("content")] for turn in turns]).hex()
 
 
 def canonical(label: str | None, labels: LabelSet | None) -> str | None:

@@ -120,6 +120,10 @@ class StepContext:
     """File of predictions -> task -> the ids in it that no record of the task has, for the last task that
     reads the file."""
 
+    chats: dict[str, str] = field(default_factory=dict, compare=False)
+    """Id of a record that brings a chat which is trained on -> core.judged.chat_digest of it as it was read;
+    none in worker processes."""
+
     marks_places: bool = True
     """Whether the lines that ask for the answer's form mark what is to be filled in; not for models that were
     trained without."""
@@ -230,4 +234,5 @@ class StepContext:
             *(() if self.templates.is_pinned else ("templates",)),
         }
         state = {key: value for key, value in self.__dict__.items() if key not in hidden}
-        return {**state, "sub_results": MemorySubResults()}  # the store stays in the engine's process
+        # the store stays in the engine's process
+        return {**state, "sub_results": MemorySubResults(), "chats": {}}

@@ -45,11 +45,11 @@ class Overrides(TableTransform):
 
     `path` holds a decision a line, as `datakit review` writes them. One is applied to the record of its id
     when the record is still what the reviewer saw: its label (in the label file's spelling), its pictures
-    by content and its `text`. Of one reviewer's decisions about the same thing the last holds; a record that
-    was relabelled and reviewed again in a later build has its decisions applied one after the other, whoever
-    made them: the latest by `when` holds. Of decisions with one time (or none, which come before all others)
-    those about what the record is come first, in whatever lines they stand: they go on from each other, and
-    two about the same thing that differ are a disagreement.
+    by content, its `text`, and the chat that it brings. Of one reviewer's decisions about the same thing the
+    last holds; a record that was relabelled and reviewed again in a later build has its decisions applied one
+    after the other, whoever made them: the latest by `when` holds. Of decisions with one time (or none, which
+    come before all others) those about what the record is come first, in whatever lines they stand: they go
+    on from each other, and two about the same thing that differ are a disagreement.
 
     Decisions that are not applied are counted and named in the report, on the card and in the verdict
     (`override_not_applied`): about a record that has changed since, or that does not come to this step; of
@@ -72,7 +72,7 @@ class Overrides(TableTransform):
     dropped_by_review, which does not count against `run.max_reject_rate`.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"path": "../examples/ecom/overrides.jsonl"}
 
@@ -203,7 +203,7 @@ class _Work:
         outcome = decided(
             list(self._known(lines, may_be_predicted)),
             label,
-            lambda name: judged(name, pictures, [row["text"]]),
+            lambda name: judged(name, pictures, [row["text"]], self.context.chats.get(row["id"])),
             predicted=may_be_predicted,
         )
         self.faults += [("changed", line, "") for line in outcome.stale]
@@ -242,6 +242,7 @@ class _Work:
         actions = Counter(line.override.action for line in self.applied)
         taken = sum(line.override.action == "accept" and bool(line.override.new) for line in self.applied)
         self.applied.sort(key=lambda line: line.number)
+        changes = [line for line in self.applied if _changes(line.override)]
         self.faults.sort(key=lambda fault: fault[1].number)
         notes: dict[str, Any] = {
             "file": path,
@@ -251,11 +252,13 @@ class _Work:
             "accepted": actions["accept"],
             "superseded": self.superseded,
             "not_applied": dict(Counter(word for word, _, _ in self.faults)),
-            "decisions": [_told(line) for line in self.applied if _changes(line.override)][:_NAMED],
+            "decisions": [_told(line) for line in changes[:_NAMED]],
             "faults": [
                 {"why": word, "hint": hint, **_told(line)} for word, line, hint in self.faults[:_NAMED]
             ],
         }
+        if len(changes) > _NAMED:
+            notes["changes"] = len(changes)
         if self.predicted:
             notes["about_predictions"] = self.predicted
         if self.elsewhere:
@@ -321,6 +324,11 @@ def _is(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
+def _first_only(count: int) -> list[blocks.Block]:
+    """That a table of the card holds the first of more."""
+    return [blocks.Text(f"The first {_SHOWN:,} of {count:,}.")] if count > _SHOWN else []
+
+
 def _card_blocks(notes: Mapping[str, Any]) -> list[blocks.Block]:
     if not notes["lines"]:
         return [blocks.Text(f"{notes['file']} holds no decision.")]
@@ -349,6 +357,7 @@ def _card_blocks(notes: Mapping[str, Any]) -> list[blocks.Block]:
     if notes["decisions"]:
         rows = [[row["id"], row["old"], row["what"], row["by"]] for row in notes["decisions"][:_SHOWN]]
         told.append(blocks.Table(["record", "label", "decision", "by, when, why"], rows))
+        told += _first_only(notes.get("changes", len(notes["decisions"])))
     if notes["faults"]:
         told.append(blocks.Text("Not applied:"))
         rows = [
@@ -356,4 +365,5 @@ def _card_blocks(notes: Mapping[str, Any]) -> list[blocks.Block]:
             for row in notes["faults"][:_SHOWN]
         ]
         told.append(blocks.Table(["line", "record", "decision", "by, when, why", "why not"], rows))
+        told += _first_only(not_applied)
     return told

@@ -201,7 +201,8 @@ def _contents(table: pl.DataFrame, context: StepContext) -> Callable[[str], str]
 
     def content(id_: str) -> str:
         paths, text = records[id_]
-        return content_of([context.files.sha256(path) for path in paths or ()], text)
+        pictures = [context.files.sha256(path) for path in paths or ()]
+        return content_of(pictures, text, context.chats.get(id_))
 
     return content
 
@@ -257,7 +258,12 @@ def _with_records(
                 "proposed": one.label,
                 "cluster": hearing.clusters.get(one.id),
                 "voices": told,
-                "judged": judged(known.name if known else record["label"], pictures, [record["text"]]),
+                "judged": judged(
+                    known.name if known else record["label"],
+                    pictures,
+                    [record["text"]],
+                    context.chats.get(one.id),
+                ),
             }
         )
     return result

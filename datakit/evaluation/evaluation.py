@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from datakit.artifacts.predictions import NOT_ANSWERED
+from datakit.artifacts.predictions import CONTRADICTED, NOT_ANSWERED
 from datakit.core.errors import UserError
 from datakit.core.regular_files import regular
 from datakit.evaluation import bootstrap, metrics
@@ -108,6 +108,12 @@ class Evaluation(BaseModel):
     """What answers cite; None where they cite nothing."""
     edited: list[str] = []
     """What of the build and of the answers is not as it was made, in words."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether records that count are without an answer that can be scored."""
+        missing = "missing" in self.trouble and not self.answered_only
+        return missing or CONTRADICTED in self.trouble
 
     def document(self) -> dict[str, Any]:
         """What is written: of one label, with nothing cut, cited or edited, just what datakit 0.1 wrote."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
+from datakit.artifacts.predictions import CONTRADICTED, NOT_ANSWERED, Prediction
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.labels import LabelSet
 
@@ -93,7 +93,7 @@ class Outcomes:
     classes: tuple[str, ...]
     """Every label that is true or answered, in the order of the label file."""
     trouble: dict[str, Trouble] = field(default_factory=dict)
-    """missing, unknown_id, other_split, doubled, other_truth, without_truth: those that occur."""
+    """missing, unknown_id, other_split, doubled, contradicted, other_truth, without_truth: those that are."""
 
     @property
     def count(self) -> int:
@@ -141,23 +141,36 @@ class Matched:
     """Kind of trouble -> ids."""
 
 
-def match(records: Records, predictions: Iterable[Prediction], *, answered_only: bool) -> Matched:
+def match(
+    records: Records,
+    predictions: Iterable[Prediction],
+    stated: Callable[[Prediction], object],
+    *,
+    answered_only: bool,
+) -> Matched:
     """The records with their answers. An id that comes twice counts once, with its last answer.
 
-    Raises UserError when no id is one of the split's.
+    Where its answers differ by what they say (`stated`), it has none: the problem `contradicted`. That there
+    is no answer says nothing against one. Raises UserError when no id is one of the split's.
     """
     ids = dict.fromkeys(records.ids)
     answers: dict[str, Prediction] = {}
     doubled: dict[str, None] = {}
+    contradicted: dict[str, None] = {}
     unknown: dict[str, None] = {}
     elsewhere: dict[str, None] = {}
     for prediction in predictions:
         if prediction.id not in ids:
             (elsewhere if prediction.id in records.elsewhere else unknown)[prediction.id] = None
             continue
-        if prediction.id in answers:
-            doubled[prediction.id] = None
+        before = answers.get(prediction.id)
+        if before is not None and prediction.problem == NOT_ANSWERED:
+            continue
+        if before is not None and before.problem != NOT_ANSWERED:
+            differs = stated(before) != stated(prediction)
+            (contradicted if differs else doubled)[prediction.id] = None
         answers[prediction.id] = prediction
+    answers |= {id_: _neither(id_) for id_ in contradicted}
     if not answers:
         raise _strangers(list(unknown), list(elsewhere), records)
     missing = [id_ for id_ in ids if id_ not in answers]
@@ -170,24 +183,34 @@ def match(records: Records, predictions: Iterable[Prediction], *, answered_only:
             "missing": missing,
             "unknown_id": unknown,
             "other_split": elsewhere,
-            "doubled": doubled,
+            "doubled": [id_ for id_ in doubled if id_ not in contradicted],
+            CONTRADICTED: contradicted,
             "without_truth": records.without,
         },
     )
+
+
+def _neither(id_: str) -> Prediction:
+    return Prediction(id=id_, problem=CONTRADICTED, detail="the file has different answers of this record")
 
 
 def join(truths: Truths, predictions: Iterable[Prediction], *, answered_only: bool = False) -> Outcomes:
     """The outcomes of a split.
 
     The truth is the build's own label, whatever a prediction says. A record without an answer is a wrong
-    one, unless `answered_only`. An id that comes twice counts once, with its last answer. A label that the
-    set does not know is no label, whatever the file says.
+    one, unless `answered_only`. An id that comes twice counts once, with its last answer; one with two
+    different labels is wrong. A label that the set does not know is no label, whatever the file says.
 
     Raises UserError when no id is one of the split's.
     """
     truth, labels = truths.label_of, truths.labels
     records = Records(truths.build, truths.split, tuple(truth), truths.elsewhere, truths.without)
-    matched = match(records, predictions, answered_only=answered_only)
+    matched = match(
+        records,
+        predictions,
+        lambda prediction: _known(prediction, labels).predicted,
+        answered_only=answered_only,
+    )
     ids = matched.ids
     answers = tuple(_known(prediction, labels) for prediction in matched.answers)
     differing = [

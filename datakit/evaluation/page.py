@@ -24,7 +24,14 @@ from datakit.evaluation.ledger import Entry, confusion_of, keep_outcomes
 from datakit.evaluation.metrics import Interval
 from datakit.evaluation.next_steps import next_section
 from datakit.evaluation.page_of_values import lead_of_values, method, notices_of_values, sections_of_values
-from datakit.evaluation.page_parts import class_table, comparison_section, percent, points, unread_section
+from datakit.evaluation.page_parts import (
+    class_table,
+    comparison_section,
+    percent,
+    points,
+    trouble_lines,
+    unread_section,
+)
 from datakit.evaluation.proposals import snippet
 from datakit.evaluation.summary import cut_lines
 from datakit.evaluation.tasks import Task
@@ -49,14 +56,6 @@ MOST_CELLS = 30
 """Classes in the plot of the confusion matrix; evaluation.json has them all."""
 MOST_COMPARED = 8
 """Pairs that are shown in pictures."""
-TROUBLES = {
-    "missing": "have no answer in the file",
-    "unknown_id": "ids in the file are not in the build",
-    "other_split": "answers are for another split",
-    "doubled": "ids come more than once; the last answer counts",
-    "other_truth": "answers were made when the record had another label; the build's label counts",
-    "without_truth": "records of the split have no label and are left out",
-}
 
 
 def write_evaluation(
@@ -150,9 +149,7 @@ def lead(evaluation: Evaluation) -> str:
 def notices(evaluation: Evaluation) -> list[str]:
     """What a reader must know first: records and answers that did not find each other."""
     texts = [f"{edit}." for edit in evaluation.edited]
-    for kind, trouble in evaluation.trouble.items():
-        ids = ", ".join(trouble.ids) + (", …" if trouble.count > len(trouble.ids) else "")
-        texts.append(f"{trouble.count:,} {TROUBLES[kind]}: {ids}.")
+    texts += [f"{line}." for line in trouble_lines(evaluation)]
     if evaluation.evidence is not None:
         texts.append(str(evaluation.evidence))
     texts += [f"{line}." for line in cut_lines(evaluation)]

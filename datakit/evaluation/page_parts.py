@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from datakit.artifacts.metric_names import metric, shown_change, shown_ends
-from datakit.artifacts.predictions import NOT_ANSWERED, REFUSED, THINKING_CUT
+from datakit.artifacts.predictions import CONTRADICTED, NOT_ANSWERED, REFUSED, THINKING_CUT
 from datakit.evaluation.evaluation import Evaluation
 from datakit.evaluation.tasks import NOT_A_NUMBER, Task
 from datakit.pages.blocks import Block, Cell, Code, Section, Table, Text
@@ -21,6 +23,16 @@ PROBLEMS = {
     "number_ambiguous": "the answer states several numbers",
     "boxes_unreadable": "the answer states no boxes",
     NOT_ANSWERED: "there is no answer",
+    CONTRADICTED: "the file has two different answers",
+}
+TROUBLES = {
+    "missing": "have no answer in the file",
+    "unknown_id": "ids in the file are not in the build",
+    "other_split": "answers are for another split",
+    "doubled": "ids come more than once with the same answer; the last one counts",
+    CONTRADICTED: "have different answers in the file; none of them is taken, and the records count as wrong",
+    "other_truth": "answers were made when the record had another label; the build's label counts",
+    "without_truth": "records of the split have no label and are left out",
 }
 WITHOUT = {
     Task.LABEL: "label",
@@ -44,6 +56,13 @@ def percent(value: float) -> str:
 def points(value: float) -> float:
     """A share in percent, to a tenth."""
     return round(100 * value, 1)
+
+
+def trouble_lines(evaluation: Evaluation) -> Iterator[str]:
+    """Records and answers that did not find each other, a sentence without its stop for each kind."""
+    for kind, trouble in evaluation.trouble.items():
+        ids = ", ".join(trouble.ids) + (", …" if trouble.count > len(trouble.ids) else "")
+        yield f"{trouble.count:,} {TROUBLES[kind]}: {ids}"
 
 
 def comparison_section(evaluation: Evaluation) -> Section:

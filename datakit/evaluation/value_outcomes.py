@@ -148,7 +148,12 @@ def join_values(
     Raises UserError when no id is one of the split's.
     """
     records = Records(truths.build, truths.split, tuple(truths.truth_of), truths.elsewhere, truths.without)
-    matched = match(records, predictions, answered_only=answered_only)
+    matched = match(
+        records,
+        predictions,
+        lambda prediction: _stated(prediction, truths)[1],
+        answered_only=answered_only,
+    )
     read = [_stated(prediction, truths) for prediction in matched.answers]
     return ValueOutcomes(
         target=truths.target,

@@ -17,6 +17,7 @@ from datakit.artifacts.overrides import Override, OverrideLine, read_overrides
 from datakit.core.errors import UserError
 from datakit.core.private_files import open_private
 from datakit.core.regular_files import read_regular
+from datakit.core.text_encoding import decoded
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,11 @@ class DecisionsFile:
     def lines(self) -> list[OverrideLine]:
         """All decisions there. Raises UserError for a file with broken lines."""
         try:
-            text = read_regular(self.path).decode()
+            text = decoded(read_regular(self.path), self.path)
         except FileNotFoundError:
             return []
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise UserError(f"{self.path} is not UTF-8", remedy="Save it as UTF-8.") from None
         return read_overrides(text, str(self.path))
 
     def state(self) -> list[Override]:

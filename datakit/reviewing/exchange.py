@@ -26,6 +26,7 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.judged import canonical
 from datakit.core.parameters import describe_fault
 from datakit.core.regular_files import read_regular
+from datakit.core.text_encoding import decoded
 from datakit.core.visible import visible
 from datakit.reviewing import argilla, label_studio
 from datakit.reviewing.answers import Answer, NoAnswer, Unanswered
@@ -97,11 +98,7 @@ def read_answers(path: Path, records: PageRecords, *, drafts: bool = False) -> I
     if isinstance(document, list):
         _read_tool(document, path, found, drafts=drafts)
     else:
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            raise UserError(f"{path} is not UTF-8", remedy="Save it as UTF-8.") from None
-        found.lines = read_overrides(text, str(path))
+        found.lines = read_overrides(decoded(data, path), str(path))
         if not found.lines:
             raise UserError(f"{path} is empty: it holds no decision", remedy="Download it again.")
     odd = oddities(found.lines, path.name, now())

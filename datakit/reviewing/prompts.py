@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.chat_contents import chats_of
 from datakit.core.record import TRAIN, VAL
 
 _COMPARED = 200
@@ -15,7 +16,7 @@ _COMPARED = 200
 
 @dataclass(frozen=True)
 class Prompts:
-    """The text of the user's turns of each record."""
+    """The text of the user's turns of each record, and of all turns where a record brought its own chat."""
 
     head: str = ""
     """What prompts begin with, up to the end of a line: the task, and the labels with their descriptions."""
@@ -28,7 +29,12 @@ class Prompts:
     @classmethod
     def of(cls, build: BuildFolder, ids: Iterable[str]) -> Prompts:
         """Those of the records with these ids; none where it has no file for LLaMA-Factory."""
-        rows = ((str(row.get("id")), _asked(row)) for row in build.rows(TRAIN, VAL))
+        chats = chats_of(build)
+        rows = (
+            (id_, _whole(row) if id_ in chats else _asked(row))
+            for row in build.rows(TRAIN, VAL)
+            for id_ in (str(row.get("id")),)
+        )
         first = list(islice(rows, _COMPARED))
         prompts = cls(*_shared(sorted({text for _, text in first})))
         wanted = set(ids)
@@ -49,14 +55,20 @@ class Prompts:
         return self.own.get(id_) or self.whole.get(id_, "")
 
 
-def _asked(row: dict[str, object]) -> str:
+def _turns(row: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """Role and text of each turn."""
     messages = row.get("messages")
-    turns = messages if isinstance(messages, list) else ()
-    return "\n".join(
-        str(turn.get("content") or "")
-        for turn in turns
-        if isinstance(turn, dict) and turn.get("role") == "user"
-    )
+    for turn in messages if isinstance(messages, list) else ():
+        if isinstance(turn, dict):
+            yield str(turn.get("role") or ""), str(turn.get("content") or "")
+
+
+def _asked(row: dict[str, object]) -> str:
+    return "\n".join(text for role, text in _turns(row) if role == "user")
+
+
+def _whole(row: dict[str, object]) -> str:
+    return "\n".join(f"{role}: {text}" for role, text in _turns(row))
 
 
 def _shared(texts: list[str]) -> tuple[str, str]:

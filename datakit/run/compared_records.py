@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterator, Mapping
 import polars as pl
 
 from datakit.core.chat_columns import chat_columns
-from datakit.core.compared import compared_keys
+from datakit.core.compared import CHAT, compared_keys
+from datakit.core.factored_chats import CHATS
+from datakit.core.judged import chat_digest
 from datakit.core.record import GENERAL
 from datakit.core.step_context import StepContext
 from datakit.run.record_frames import RecordFrames
@@ -23,7 +25,15 @@ def compared_records(
     for batch in frames.batches(names):
         records = batch.filter(pl.col("set").fill_null("") != GENERAL) if "set" in names else batch
         given = records["id"].is_in(own.implode()) if columns.messages == "instead" else None
-        yield compared_keys(records, columns, context.labels, given)
+        keys = compared_keys(records, columns, context.labels, given)
+        chats_read = [context.chats.get(id_) for id_ in keys["id"]] if context.chats else []
+        yield keys.with_columns(pl.Series(CHAT, chats_read, dtype=pl.String)) if any(chats_read) else keys
+
+
+def fresh_chats(records: pl.DataFrame) -> dict[str, str]:
+    """Id -> digest of the chat, of the records of a reader that bring one."""
+    brought = records.select("id", CHATS).filter(pl.col(CHATS).list.len() > 0)
+    return {id_: chat_digest(turns) for id_, turns in brought.iter_rows()}
 
 
 def image_digests(digests: Mapping[str, str]) -> dict[str, str | None]:

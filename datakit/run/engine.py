@@ -26,6 +26,7 @@ from datakit.core.workers import BatchWorker, FactoredChatsWorker, Worker
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
+from datakit.run.compared_records import fresh_chats
 from datakit.run.control_characters import ControlCharacters, check_names
 from datakit.run.dropped import NothingLeft as NothingLeft
 from datakit.run.dropped import nothing_left, without_known_ids
@@ -234,7 +235,7 @@ class Engine:
         for frame in frames.batches() if frames else ():
             seen_ids.update(frame["id"])
             after.append(with_schema(frame, schema))
-        keeps = CHATS in columns and chat_columns(context).messages == "instead"
+        way = chat_columns(context).messages if CHATS in columns else "never"
         self.progress.start(report.name, 0)
         for batch in map(controls.batch, self._chosen(reader.read(context))):
             fresh, twice = without_known_ids(batch.frame, seen_ids)
@@ -242,8 +243,9 @@ class Engine:
             self._reject([*batch.rejects, *twice], report)
             report.notes.update(batch.notes)
             named.update(fresh["images"].explode().drop_nulls())
-            if keeps:
-                self.chats.update(fresh.filter(pl.col(CHATS).list.len() > 0)["id"])
+            chats = fresh_chats(fresh) if way != "never" else {}
+            context.chats.update(chats)
+            self.chats.update(chats if way == "instead" else ())
             after.append(with_schema(fresh, schema))
         controls.note(report.notes)
         self._watch(named)

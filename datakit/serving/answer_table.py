@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from datakit.artifacts import predictions
+from datakit.artifacts.checked_predictions import Checked, once
 from datakit.artifacts.predictions import NOT_ANSWERED, Prediction
 from datakit.core.contract import AnswerContract
 from datakit.core.errors import Exit, UserError, did_you_mean
@@ -118,9 +119,12 @@ def write_table(
 
     A record without an answer, or without the value of a column, has `missing` there. Raises UserError that
     names them where nothing is said for that: a file with holes is refused by a competition, or scored as
-    wrong. A file of another content that stands there is set aside.
+    wrong. So it does where the answers say two things of a record. A file of another content that stands
+    there is set aside.
     """
-    by_id = {prediction.id: prediction for prediction in predictions.read(answers)}
+    checked = Checked()
+    by_id = {prediction.id: prediction for prediction in once(predictions.read(answers), None, checked)}
+    checked.refuse_contradictions(answers, "Leave one answer of each record in the file.")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(text_cell, columns.fields))

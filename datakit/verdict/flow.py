@@ -46,7 +46,7 @@ def _listed(reasons: dict[str, int], *, chosen: bool) -> str:
 _OVERRIDE_FAULTS = {
     "changed": "about records that have changed since",
     "disagree": "of reviewers who disagree",
-    "no_record": "about no record of this build",
+    "no_record": "about no record that comes to the step",
     "unknown_label": "with a label that the label file lacks",
 }
 

@@ -97,6 +97,22 @@ def test_missing_answers_end_with_3_unless_left_out(datakit: Run, made: Path, tm
     assert (done.code, "100.0%" in done.out) == (0, True)
 
 
+def test_different_answers_of_one_record_end_with_3_and_are_named(
+    datakit: Run, made: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "predictions.jsonl"
+    found = list(answers(made, right))
+    other = next(one for one in found if one.label != found[0].label)
+    write(path, [*found, found[0].model_copy(update={"predicted": other.label})])
+    done = datakit("evaluate", made, "--predictions", path)
+    assert done.code == 3
+    assert "1 have different answers in the file" in done.out
+    assert found[0].id in done.out
+    (told,) = json.loads(datakit("evaluate", made, "--predictions", path, "--json").out)["evaluations"]
+    assert told["trouble"]["contradicted"] == {"count": 1, "ids": [found[0].id]}
+    assert told["problems"] == {"contradicted": 1}
+
+
 def test_edits_of_the_build_and_of_the_answers_out_of_fold_are_told(datakit: Run, tmp_path: Path) -> None:
     build = make_build(make_project(tmp_path))
     path = join_folds(write_answers(build, tmp_path / "small.kfold" / "kfold.jsonl", right))

@@ -264,3 +264,18 @@ def test_the_next_step_of_an_audit_names_the_task(datakit: Run, project: Path) -
     folder = BuildFolder.open(build(project / "recipes" / "shop.yaml", card=False).folder)
     done = datakit("labels", "audit", folder.path, "--task", "screens")
     assert f"look again: datakit labels audit {folder.path} --task screens" in done.out
+
+
+def test_what_is_odd_about_the_answers_is_told(datakit: Run, project: Path) -> None:
+    made(project)
+    path = project / "answers.jsonl"
+    first = json.loads(path.read_text("utf-8").splitlines()[0])
+    other = "退款页面" if first["predicted"] != "退款页面" else "购物车页面"
+    more = [{"id": "ghost", "predicted": other}, {**first, "predicted": other}]
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in more)
+    notes = told(datakit, project)["notes"]
+    assert any("not in the build: ghost" in note for note in notes), notes
+    assert any("have different answers" in note and first["id"] in note for note in notes), notes
+    words = ("labels", "propose", project / "build/shop", "--predictions", path)
+    assert "Note: 1 have different answers in the file" in datakit(*words).out

@@ -109,6 +109,17 @@ def test_mistakes_are_words_with_a_remedy(
     assert "Traceback" not in said
 
 
+def test_two_different_predictions_of_a_record_are_named_and_neither_is_heard(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [("u00", "退款页面"), ("u01", "退款页面"), ("u00", "购物车页面")]
+    rows = [{"id": id_, "predicted": label} for id_, label in said]
+    file = write_rows(tmp_path / "p.jsonl", rows)
+    assert run(["next", str(folder), "--predictions", str(file), "--json"]) == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert any("two different things: none of them is heard (u00)" in note for note in notes), notes
+
+
 def test_predictions_that_are_broken_are_named_by_line(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

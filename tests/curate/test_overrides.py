@@ -470,7 +470,7 @@ def test_build_with_decisions_that_were_not_applied_warns_at_its_end(tmp_path: P
     (finding,) = [one for one in build.report.verdict if one.kind == "override_not_applied"]
     assert (finding.state, finding.count) == ("warned", 2)
     assert "1 about records that have changed since" in finding.words
-    assert "1 about no record of this build" in finding.words
+    assert "1 about no record that comes to the step" in finding.words
 
 
 def test_dropped_records_are_told_apart_from_rejected_ones(tmp_path: Path) -> None:
@@ -501,3 +501,17 @@ def test_step_behind_a_prompt_is_refused_whose_answer_has_the_old_label(tmp_path
     (tmp_path / "templates/p.j2").write_text("{{ text }} {{ answer_format }}", "utf-8")
     with pytest.raises(DatakitError, match=r"Put it before render\.chat"):
         Toy(tmp_path, steps=steps).build([{"text": "text", "label": "a"}])
+
+
+@pytest.mark.parametrize("count", [3, 1200])
+def test_card_says_how_many_decisions_it_does_not_list(tmp_path: Path, count: int) -> None:
+    known = [line(f"r{number}", action="drop") for number in range(1, count + 1)]
+    strange = [line(f"x{number}", action="drop") for number in range(1, count + 1)]
+    labels: list[str | None] = ["购物车页面"] * count
+    _, dropped, notes = apply(tmp_path, [*known, *strange], labels)
+    assert dropped.height == count
+    account = StepAccount(1, 2 * count, count, 0, 0, {}, notes, (), pl.LazyFrame())
+    (section,) = Overrides(path="overrides.jsonl").card_sections(account)
+    said = [block.text for block in section.blocks if isinstance(block, Text)]
+    more = [text for text in said if text.startswith("The first")]
+    assert more == ([] if count == 3 else ["The first 200 of 1,200."] * 2)

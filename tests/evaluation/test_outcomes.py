@@ -36,21 +36,39 @@ def test_answered_only_scores_what_the_file_has(small: BuildFolder) -> None:
     assert outcomes.trouble["missing"].count == 3
 
 
+def test_of_two_different_answers_none_is_taken_whatever_their_order(small: BuildFolder) -> None:
+    found = list(answers(small.path, right))
+    wrong = found[0].model_copy(update={"predicted": found[-1].label})
+    for every in ([*found, wrong], [wrong, *found]):
+        outcomes = join(BuildSource(small).truths("val"), every)
+        assert outcomes.trouble["contradicted"].ids == (found[0].id,)
+        assert "doubled" not in outcomes.trouble
+        assert (outcomes.answers[0].predicted, outcomes.problems()) == (None, {"contradicted": 1})
+
+
+def test_that_an_answer_did_not_come_says_nothing_against_one(small: BuildFolder) -> None:
+    found = list(answers(small.path, right))
+    absent = Prediction(id=found[0].id, problem="not_answered")
+    for every in ([absent, *found], [*found, absent]):
+        outcomes = join(BuildSource(small).truths("val"), every)
+        assert (outcomes.trouble, outcomes.problems()) == ({}, {})
+
+
 def test_strange_doubled_and_other_answers_are_counted_and_named(small: BuildFolder) -> None:
     found = list(answers(small.path, right))
     other = next(iter(truths(small.path, "train")))
-    wrong = found[0].model_copy(update={"predicted": found[-1].label})
+    again = found[0].model_copy(update={"answer": "In other words."})
     extra = [
         Prediction(id="stranger", predicted=found[0].label),
         Prediction(id=other, predicted=found[0].label),
-        wrong,
+        again,
     ]
     outcomes = join(BuildSource(small).truths("val"), [*found, *extra])
     assert outcomes.count == len(found)
     assert outcomes.trouble["unknown_id"].ids == ("stranger",)
     assert outcomes.trouble["other_split"].ids == (other,)
     assert outcomes.trouble["doubled"].ids == (found[0].id,)
-    assert outcomes.answers[0].predicted == wrong.predicted
+    assert outcomes.answers[0] == again
 
 
 def test_the_builds_label_is_the_truth_and_a_differing_one_is_named(small: BuildFolder) -> None:

@@ -496,3 +496,14 @@ def test_draft_of_label_studio_is_told_and_taken_only_when_asked(
     assert line.override.who == "wang@example.org"
     assert run([*words[:2], "--drafts"]) == 2
     assert "--import" in capsys.readouterr().err
+
+
+def test_decisions_in_the_encodings_that_the_step_reads_are_imported(
+    records: PageRecords, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "o.jsonl").write_text(lines_of(decision(records)), "utf-16")
+    (tmp_path / "into.jsonl").write_text(lines_of(decision(records, who="李")), "utf-16")
+    words = ["--import", str(tmp_path / "o.jsonl"), "--into", str(tmp_path / "into.jsonl")]
+    assert run(["review", str(records.build.path), *words]) == 0
+    assert "1 decision added" in capsys.readouterr().out
+    assert len(read_overrides((tmp_path / "into.jsonl").read_text("utf-8"), "into")) == 2

@@ -375,7 +375,7 @@ def test_tasks_that_share_a_file_of_decisions_each_meet_their_own(tmp_path: Path
     labels = dict(made.records.select("id", "label").collect().iter_rows())
     assert (labels[topic["id"]], labels[mood["id"]]) == ("退款", "生气")
     finding = next(line for line in made.report.verdict if line.kind == "override_not_applied")
-    assert (finding.count, finding.words) == (1, "1 of 3 was not: 1 about no record of this build")
+    assert (finding.count, finding.words) == (1, "1 of 3 was not: 1 about no record that comes to the step")
     found, shown = records_of(made, "override_not_applied")
     assert found.count == 1
     assert shown is not None

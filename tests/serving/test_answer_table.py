@@ -115,6 +115,15 @@ def test_records_without_an_answer_are_an_error_until_a_value_is_given(
     assert "1 of them have '其他类别图片' where there is no answer." in capsys.readouterr().out
 
 
+def test_two_answers_of_one_record_make_no_table(tmp_path: Path) -> None:
+    items = [Item((), id="a")]
+    found = [Prediction(id="a", predicted=name) for name in ("one", "two")]
+    with pytest.raises(UserError, match="two predictions of `a`"):
+        table(tmp_path, items, found, "id,label=predicted")
+    assert not (tmp_path / "t.csv").exists()
+    assert rows(table(tmp_path, items, [found[0]] * 2, "id,label=predicted")) == [{"id": "a", "label": "one"}]
+
+
 def test_records_that_were_not_answered_are_to_be_asked_again(
     small: Path, server: Loopback, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

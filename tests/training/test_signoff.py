@@ -16,6 +16,7 @@ from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.library import build
 from tests.support.fake_trainer import calls, write_base
+from tests.support.task_builds import project as write_tasks
 from tests.support.train_builds import RECIPE, write_first
 
 Make = Callable[..., Path]
@@ -226,3 +227,13 @@ def test_second_signature_joins_the_first_behind_a_line_without_an_end(guarded: 
 def test_name_that_is_none_is_refused(guarded: Path, name: str, capsys: Captured) -> None:
     assert run(["signoff", str(guarded), "--name", name]) == 2
     assert "--name" in capsys.readouterr().err
+
+
+def test_task_of_a_build_is_not_signed_alone(tmp_path: Path, capsys: Captured) -> None:
+    whole = build(write_tasks(tmp_path / "p"), card=False).folder
+    task = BuildFolder(whole).tasks[0].path
+    assert run(["signoff", str(task), "--name", "Wang Fang"]) == 2
+    said = capsys.readouterr().err
+    assert "trained on and signed as a whole" in said
+    assert f"datakit signoff {whole}" in said
+    assert not list(tmp_path.rglob("*.signoff.jsonl"))

@@ -14,6 +14,7 @@ from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet
 from datakit.core.regular_files import read_regular
 from datakit.evaluation.evaluation import Evaluation
+from datakit.evaluation.page_parts import trouble_lines
 from datakit.evaluation.runs import PAGE
 from datakit.evaluation.tasks import Task
 
@@ -30,6 +31,8 @@ class Mistakes:
     counts: dict[tuple[str, str], int]
     """Truth and answer -> records."""
     support: dict[str, int]
+    odd: tuple[str, ...] = ()
+    """Records and answers that did not find each other, in words."""
 
     def of(self, name: str) -> Counter[str]:
         """What records of a label were answered with instead."""
@@ -61,7 +64,8 @@ def mistakes_in(evaluation: Evaluation, source: str, build: BuildFolder, labels:
             if answer not in (None, truth) and count:
                 counts[truth, str(answer)] += count
     is_of_build = evaluation.content == build.manifest.content
-    return Mistakes(source, evaluation.date, is_of_build, dict(counts), dict(support))
+    odd = tuple(trouble_lines(evaluation))
+    return Mistakes(source, evaluation.date, is_of_build, dict(counts), dict(support), odd)
 
 
 def _evaluations(build: BuildFolder) -> Iterator[tuple[Path, Evaluation]]:
