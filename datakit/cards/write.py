@@ -14,6 +14,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.cards.ablation import ablation_section
 from datakit.cards.classes import classes_section
 from datakit.cards.confusions import confusions_section
+from datakit.cards.diff_sections import since_section
 from datakit.cards.noise import noise_section
 from datakit.cards.overview import (
     flow_section,
@@ -75,6 +76,7 @@ def make_card(build: BuildFolder) -> Card:
         verdict_section(build, lines),
         parts_section(build, splits),
         tasks_section(build),
+        since_section(build.report.since),
         *of_each(build, scores_section),
         ablation_section(build),
         *of_each(build, confusions_section),

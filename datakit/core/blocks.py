@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from datakit.core.word_diff import Piece, as_plain
+
 PROSE_CHARS = 24
 COMMAND_CHARS = 40
 
@@ -149,7 +151,21 @@ class Comparison:
     groups: Sequence[tuple[str, Sequence[Specimen]]]
 
 
-Block = Text | Bullets | Table | CodeBlock | Link | Chart | Sample | Comparison
+@dataclass(frozen=True)
+class ChangedText:
+    """A text of two versions side by side, with marks on what differs."""
+
+    kind: ClassVar[str] = "changed"
+    title: str
+    pieces: Sequence[Piece]
+
+    @property
+    def plain(self) -> str:
+        """As one text: `[-gone-]` and `{+new+}`."""
+        return as_plain(self.pieces)
+
+
+Block = Text | Bullets | Table | CodeBlock | Link | Chart | Sample | Comparison | ChangedText
 
 
 @dataclass(frozen=True)
