@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.cli import completing
 from datakit.cli.build_path import BuildPath
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ passed. 1: they differ; with --fail-on: a limit is passed."""
     "--fail-on",
     multiple=True,
     metavar="LIMITS",
+    shell_complete=completing.limits,
     help="End with 1 only where more differs, such as labels>1%; several behind commas.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON on stdout.")

@@ -30,12 +30,28 @@ def show_memory(
     from datakit.cli.tables import print_json
     from datakit.training.memory_plan import of_recipe
 
+    machine = _assumed(machine, recipe, overrides)
     plan = of_recipe(recipe, overrides, out, machine, gpus=gpus, price=price)
     if as_json:
         print_json(plan.model_dump())
     else:
         _print(plan)
-    return int(Exit.FINE if plan.choice.fits or not plan.gpu_memory_gb else Exit.FAILED)
+    is_told = bool(plan.gpu_memory_gb) and not machine.is_assumed  # nobody said that the training is there
+    return int(Exit.FINE if plan.choice.fits or not is_told else Exit.FAILED)
+
+
+def _assumed(machine: Machine, recipe: Path, overrides: Iterable[str]) -> Machine:
+    """The machine; where it has no GPU, with GPUs of the size that the recipe's `serve:` section names."""
+    from dataclasses import replace
+
+    from datakit.library import load
+    from datakit.serving.settings import ServeSettings
+    from datakit.training.memory import GIB
+
+    serve = None if machine.gpu_bytes else load(recipe, overrides).sections.get("serve")
+    if not isinstance(serve, ServeSettings):
+        return machine
+    return replace(machine, gpu_bytes=int(serve.gpu_memory_gb * GIB), is_assumed=True)
 
 
 def _print(plan: MemoryPlan) -> None:

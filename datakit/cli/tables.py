@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _ENDLESS = 1 << 20
 """Cells of a line that no row fills."""
 _GAP = 2
+_OFFLINE = "No model wrote"
+"""How the note on the built-in offline writer begins."""
 
 
 def print_json(value: Any) -> None:
@@ -110,9 +112,11 @@ def print_build(result: BuildResult, *, as_json: bool, quiet: bool) -> None:
         [_row(step) for step in result.report.steps],
         right=range(1, 9),
     )
-    for line in _tail(result.report):
+    verdict = lines_of(result.report.verdict, result.folder)
+    told = any(" offline_texts: " in line for line in verdict)
+    for line in _tail(result.report, is_told=told):
         click.echo(line)
-    for line in lines_of(result.report.verdict, result.folder):
+    for line in verdict:
         click.echo(line)
     if result.report.rejected or result.report.not_emitted or result.report.retry:
         click.echo(f"Each with its source line: {show_path(BuildFolder(result.folder).rejects_file)}")
@@ -155,7 +159,8 @@ def _row(step: StepReport) -> tuple[str, ...]:
     )
 
 
-def _tail(report: BuildReport) -> list[str]:
+def _tail(report: BuildReport, *, is_told: bool) -> list[str]:
+    """What the table does not say; without the note on the offline writer where the verdict tells it."""
     lines = [
         f"   {step.title} rejected {count:,}: {reason}"
         for step in report.steps
@@ -165,7 +170,7 @@ def _tail(report: BuildReport) -> list[str]:
     tokens = sum(step.tokens_in + step.tokens_out for step in report.steps)
     if tokens:
         lines.append(f"   {tokens:,} tokens, ${cost:.4f}")
-    lines += [f"Note: {note}" for note in report.notes]
+    lines += [f"Note: {note}" for note in report.notes if not (is_told and note.startswith(_OFFLINE))]
     lines += [
         f"Note: {step.title} {step.notes['columns']}" for step in report.steps if "columns" in step.notes
     ]

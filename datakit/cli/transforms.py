@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.cli import completing
+
 if TYPE_CHECKING:
     from datakit.recipe.reference import Entry
 
@@ -20,7 +22,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.steps)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(name: str | None, as_json: bool) -> int:
     """List the transforms, or explain the one called NAME: parameters, columns, an example."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datakit.cli import completing
 from datakit.cli.build_path import BuildPath
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ _OUTDATED = "nothing shows that it is of this build; `datakit build` writes it a
 
 @click.command(epilog=EPILOG)
 @click.argument("build", type=BuildPath())
-@click.option("--kind", metavar="KIND", help="Show the records of one finding, such as label_conflict.")
+@click.option(
+    "--kind",
+    metavar="KIND",
+    shell_complete=completing.kinds,
+    help="Show the records of one finding, such as label_conflict.",
+)
 @click.option(
     "--limit", type=click.IntRange(0), default=20, show_default=True, help="Records to show; 0: all."
 )
