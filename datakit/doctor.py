@@ -225,7 +225,7 @@ def _endpoint(_: Path) -> Iterator[Check]:
             name="endpoint",
             state="warn",
             message="no model: the built-in offline writer would compose descriptions and reasons",
-            remedy="export OPENAI_API_KEY=KEY (and OPENAI_BASE_URL=https://host/v1 for another endpoint)",
+            remedy="export OPENAI_API_KEY=KEY\nexport OPENAI_BASE_URL=https://HOST/v1  # if not OpenAI's",
         )
 
 

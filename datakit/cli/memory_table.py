@@ -55,7 +55,7 @@ def _assumed(machine: Machine, recipe: Path, overrides: Iterable[str]) -> Machin
 
 
 def _print(plan: MemoryPlan) -> None:
-    from datakit.cli.tables import print_table
+    from datakit.cli.tables import print_table, say
 
     nodes = f" on each of {plan.nodes} nodes" if plan.nodes > 1 else ""
     click.echo(f"{plan.model}: {plan.parameters:,} parameters, {plan.trained:,} trained")
@@ -81,9 +81,10 @@ def _print(plan: MemoryPlan) -> None:
     if plan.forecast:
         _print_forecast(plan.forecast)
     for note in plan.notes:
-        click.echo(f"Note: {note}")
+        say(f"Note: {note}")
     if plan.gpu_memory_gb:
-        click.echo(_verdict(plan))
+        for line in _verdict(plan).splitlines():
+            say(line)
 
 
 def _print_forecast(told: Forecast) -> None:

@@ -127,7 +127,7 @@ def command(
 
 def show(plan: Plan) -> None:
     """Prints a plan."""
-    from datakit.cli.tables import print_table
+    from datakit.cli.tables import print_table, say
 
     head = ("step", "records", "rejected", "cached", "to do", "calls", "tokens", "cost")
     print_table(head, [_row(step) for step in plan.steps], right=range(1, len(head)))
@@ -135,14 +135,15 @@ def show(plan: Plan) -> None:
         click.echo(_LEGEND)
     for step in plan.steps:
         for reason in step.why:
-            click.echo(f"   {step.title}: {reason}")
+            say(f"   {step.title}: {reason}")
         if step.cost_usd and step.basis:
-            click.echo(f"   {step.title}: cost is {step.basis}")
+            say(f"   {step.title}: cost is {step.basis}")
     for note in plan.notes:
-        click.echo(f"Note: {note}")
+        say(f"Note: {note}")
     for change in plan.changed:
-        click.echo(f"Changed: {change}")
-    click.echo(_verdict(plan))
+        say(f"Changed: {change}")
+    for line in _verdict(plan).splitlines():
+        say(line)
 
 
 def _row(step: StepPlan) -> tuple[str, ...]:

@@ -64,7 +64,8 @@ def _explain(transform: Entry) -> None:
         click.echo(f"  {parameter.name}: {parameter.type} ({_default(parameter.default_text)})")
         for line in _wrap(parameter.help, page_width() - 6):
             click.echo(f"      {line}")
-    click.echo("\nExample:\n  " + transform.example)
+    source = f" of {transform.example_from}" if transform.example_from else ""
+    click.echo(f"\nExample{source}:\n  {transform.example}")
     if transform.inputs:
         click.echo(f"  reads the columns {', '.join(transform.inputs)}")
     if transform.outputs:

@@ -21,7 +21,8 @@ def guard_figures(transform: Transform, row: dict[str, Any], context: StepContex
 
     Pictures are told by their sizes, `720 x 1560`.
     """
-    if not isinstance(transform, Guard):
+    # guard.image opens pictures and keeps what it found, so that it is an annotator by its kind.
+    if not (isinstance(transform, Guard) or transform.name().startswith("guard.")):
         return {}
     settings = transform.model_dump().items()
     limits = {name: value for name, value in settings if _is_limit(name) and _is_number(value)}
