@@ -99,6 +99,8 @@ def _extras(_: Path) -> Iterator[Check]:
         if not lines or extra in _OF_DEVELOPERS:
             continue
         missing = [fault for line in lines if (fault := _fault(line))]
+        if extra == "ocr" and not missing:
+            continue  # `_ocr` tries it
         state: State = "ok" if not missing else "warn" if extra == "ocr" else "none"
         message = (
             f"not installed ({'; '.join(missing)}); for {purpose}" if missing else f"there, for {purpose}"
@@ -223,7 +225,7 @@ def _endpoint(_: Path) -> Iterator[Check]:
             name="endpoint",
             state="warn",
             message="no model: the built-in offline writer would compose descriptions and reasons",
-            remedy="Set OPENAI_API_KEY, and OPENAI_BASE_URL for another endpoint, before a real build.",
+            remedy="export OPENAI_API_KEY=KEY\nexport OPENAI_BASE_URL=https://HOST/v1  # if not OpenAI's",
         )
 
 
@@ -269,7 +271,9 @@ def _machine(_: Path) -> Iterator[Check]:
     need = cores * RunSettings().worker_memory_mb * 1_000_000
     message = f"{cores} cores, {free / 1e9:.1f} GB of memory free"
     if free < need:
-        remedy = f"Up to {need / 1e9:.1f} GB may be used by {cores} workers; set run.workers lower."
+        workers = max(1, int(free / (RunSettings().worker_memory_mb * 1_000_000)))
+        message += f"; {cores} workers may use {need / 1e9:.1f} GB"
+        remedy = f"datakit build --set run.workers={workers}"
         yield Check(name="machine", state="warn", message=message, remedy=remedy)
     else:
         yield Check(name="machine", state="ok", message=message)
@@ -314,7 +318,7 @@ def _store(project: Path) -> Iterator[Check]:
     if not path.is_file():
         yield Check(name="store", state="ok", message=f"none yet in {path.parent}; a first build makes it")
         return
-    remedy = "Run `datakit build`: sound results are taken over, and only the others are made anew."
+    remedy = "datakit build (sound results are taken over, only the others are made anew)"
     try:
         store = Store(path.parent)
         try:
@@ -341,9 +345,14 @@ def _recipes(project: Path) -> Iterator[Check]:
             load(path)
         except DatakitError as error:
             wrong = True
-            yield Check(name=f"recipe {path.name}", state="fail", message=str(error), remedy="See the lines.")
+            yield Check(
+                name=f"recipe {path.name}",
+                state="fail",
+                message=str(error),
+                remedy=f"Mend the lines, then: datakit plan recipes/{path.name}",
+            )
     if not paths:
-        remedy = "Go to a project's folder, or make one: datakit init PATH"
+        remedy = "datakit init PATH (or go to a project's folder)"
         yield Check(name="recipes", state="warn", message=f"none in {project / 'recipes'}", remedy=remedy)
     elif not wrong:
         names = ", ".join(path.stem for path in paths)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import polars as pl
+
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import BuildReport
@@ -70,6 +72,8 @@ def build(
     """
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
     finishers = [_training, _serving, *([_checking] if check else []), _tasks, _verdict]
+    if not _is_look(options):
+        finishers.append(partial(_since, BuildFolder(checked.build_folder)))
     writes = [checked.project / "data_cards"] if card and not _is_look(options) else []
     checks = [partial(_never_fires, checked)]
     shown = progress or Progress(quiet=not in_notebook())
@@ -154,6 +158,22 @@ def _verdict(draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Art
 
     draft.write_report(report)  # the steps' account is looked at too
     report.verdict = verdict(draft)
+    return []
+
+
+def _since(before: BuildFolder, draft: BuildDraft, recipe: Recipe, report: BuildReport) -> list[Artifact]:
+    """What differs from the build that stands in the place, while it is there, into the report."""
+    from datakit.cards.diff import diff
+    from datakit.cards.diff_sections import since_of
+
+    if not before.is_finished:
+        return []
+    try:
+        differences = diff(before, draft, chats=False)
+    except (UserError, OSError, pl.exceptions.PolarsError):
+        return []  # the build before is damaged: nobody can tell, and this one is none the worse
+    is_again = differences.same and not differences.settings
+    report.since = before.report.since if is_again else since_of(differences)
     return []
 
 

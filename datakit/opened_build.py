@@ -148,12 +148,12 @@ class OpenedBuild:
         return found.table()
 
     def diff(self, other: OpenedBuild | str | Path) -> ShownDiff:
-        """What differs from here to `other`, a build or its folder: settings, records, labels, classes."""
-        from datakit.cards.diff import diff
+        """What differs from here to `other`, a build or its folder: labels, records, texts, scores."""
         from datakit.commands import ShownDiff
+        from datakit.compared_builds import compare
 
         after = other if isinstance(other, OpenedBuild) else open_build(other)
-        return ShownDiff.of(diff(self.folder, after.folder))
+        return ShownDiff.of(compare(self.folder, after.folder))
 
     def __repr__(self) -> str:
         counts = self.folder.records.group_by("part").len().sort("len", descending=True).collect()

@@ -42,6 +42,7 @@ class Ocr(Annotator):
     needs_images: ClassVar[bool] = True
 
     keyed: ClassVar[tuple[str, ...]] = ("engine", "long_side_px")
+    loading: ClassVar[str] = "loading OCR models"
     executor: ClassVar[Executor] = "process"
 
     engine: EngineName = "rapidocr"

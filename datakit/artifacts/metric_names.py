@@ -37,6 +37,7 @@ METRICS = {
     "precision_50": Metric("precision at IoU 0.5"),
     "named_50": Metric("found with the true name"),
 }
+LESS_IS_BETTER = ("hamming_loss", "mae", "rmse", "median_absolute_error")
 MAIN = {
     "label": ("accuracy", "macro_f1", "weighted_f1"),
     "labels": ("subset_accuracy", "micro_f1", "macro_f1"),

@@ -116,6 +116,9 @@ class BuildReport(Document):
     """Failed ones first, then warned, then passed. Empty for builds of older versions."""
     serving: ServingWork | None = None
     """What serving a picture takes; None for builds of older versions and those without a prompt."""
+    since: dict[str, Any] = Field(default_factory=dict)
+    """What differs from the build that stood in its place before, as `datakit diff --json` has it but without
+    ids and texts of records; {} for a first one, and where the one before was damaged."""
 
     @property
     def rejected(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from importlib import metadata
 from math import sqrt
 from typing import Any, ClassVar, Literal
 
@@ -14,9 +15,10 @@ from pydantic import Field, model_validator
 from datakit.core.chat_columns import contracts_of
 from datakit.core.class_column import class_of
 from datakit.core.errors import UserError, did_you_mean
-from datakit.core.outcome import Table
+from datakit.core.outcome import Done, Table
 from datakit.core.record import digest, repeat_id
 from datakit.core.step_context import StepContext
+from datakit.core.sub_results import SubResults
 from datakit.core.transform import Annotator, Columns, Renderer, TableTransform
 
 _REPEATS: Columns = {"repeat_of": pl.String(), "repeat_number": pl.UInt32()}
@@ -101,7 +103,8 @@ class Resample(TableTransform):
         }
         self._check_counts(sizes)
         rows = {name: self._rows(name, size, max(sizes.values())) for name, size in sizes.items()}
-        small = _spread(small, sizes, rows, digest([context.seed, "balance.resample", self.by]))
+        key = digest([context.seed, "balance.resample", self.by])
+        small = _spread(small, sizes, rows, key, context.sub_results)
         kept = frame.drop("repeat", strict=False).join(
             small.select("id", "repeat").lazy(), on="id", how="left", maintain_order="left"
         )
@@ -215,11 +218,13 @@ def _as_records(frame: pl.LazyFrame, most: int) -> pl.LazyFrame:
     return pl.concat(parts).with_columns(repeat=pl.lit(1, pl.UInt32))
 
 
-def _spread(small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int], key: bytes) -> pl.DataFrame:
+def _spread(
+    small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int], key: bytes, known: SubResults
+) -> pl.DataFrame:
     """The records with `repeat`: equally often within a class, the first in the class's order once more."""
     ranks = [hashlib.blake2b(id_.encode(), digest_size=8, key=key).digest() for id_ in small["id"]]
     whole = {name: rows[name] // size for name, size in sizes.items()}
-    more = _draws({name: rows[name] % size for name, size in sizes.items()}, sizes)
+    more = _draws({name: rows[name] % size for name, size in sizes.items()}, sizes, known)
     ranked = small.with_columns(rank=pl.Series(ranks, dtype=pl.Binary)).sort("rank", "id")
     place = pl.int_range(pl.len()).over("class")
     counts = [
@@ -230,21 +235,34 @@ def _spread(small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int], ke
     return ranked.with_columns(repeat=repeat).sort("id").drop("rank")
 
 
-def _draws(more: dict[str, int], sizes: dict[str, int]) -> dict[str, int]:
+def _draws(more: dict[str, int], sizes: dict[str, int], known: SubResults) -> dict[str, int]:
     """How many records of each class are drawn, held by imbalanced-learn to what the class has.
 
     Its samplers draw places, so that one more record would exchange a whole class; which records are drawn
-    is decided by their ids.
+    is decided by their ids. For the same sizes the answer is taken from the store: the package takes seconds
+    to be imported.
     """
     wanted = {code: count for code, count in enumerate(more.values()) if count}
     if not wanted:
         return more
-    from imblearn.utils import check_sampling_strategy  # takes a second, which a plan is spared
+    version = metadata.version("imbalanced-learn")
+    key = digest(["balance.resample draws", version, sorted(wanted.items()), list(sizes.values())])
+    before = known.get(key)
+    checked = dict(before.raw) if isinstance(before, Done) else _checked(wanted, list(sizes.values()))
+    if before is None:
+        known.put(key, Done(sorted(checked.items())))
+    return {name: int(checked.get(code, 0)) for code, name in enumerate(more)}
+
+
+def _checked(wanted: dict[int, int], sizes: list[int]) -> dict[int, int]:
+    from imblearn.utils import check_sampling_strategy
 
     # One record more, of no class: imbalanced-learn refuses data of a single class.
-    codes = np.append(np.repeat(np.arange(len(sizes)), list(sizes.values())), -1)
-    checked = check_sampling_strategy(wanted, codes, "under-sampling")
-    return {name: int(checked.get(code, 0)) for code, name in enumerate(more)}
+    codes = np.append(np.repeat(np.arange(len(sizes)), sizes), -1)
+    return {
+        int(code): int(count)
+        for code, count in check_sampling_strategy(wanted, codes, "under-sampling").items()
+    }
 
 
 def _left_out(small: pl.DataFrame, sizes: dict[str, int], rows: dict[str, int]) -> pl.LazyFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,6 +16,9 @@ _SILENT = {"name", "version", "run", "labels", "steps", "emit"}
 _MOST = 5
 """Labels that are named of each kind of change."""
 _LONG = 60
+_MOST_FILES = 5
+"""Sources that are named one by one of each kind of change; more are told by their folders."""
+_MOST_FOLDERS = 5
 
 
 def changes(before: Inputs, after: Inputs) -> list[str]:
@@ -116,19 +120,57 @@ def _listed(what: str, how: str, names: Iterable[str]) -> Iterator[str]:
 
 
 def _data(before: Inputs, after: Inputs) -> Iterator[str]:
-    old, new = dict(before.sources), dict(after.sources)
-    for path in new:
-        if path in old and old[path] != new[path]:
-            yield f"source {PurePosixPath(path).name} changed"
-        elif path not in old:
-            yield f"source {PurePosixPath(path).name} added"
-    for path in old:
-        if path not in new:
-            yield f"source {PurePosixPath(path).name} removed"
+    old, new = _without_moved(before.sources, after.sources), _without_moved(after.sources, before.sources)
+    edited = [path for path in new if path in old and old[path] != new[path]]
+    yield from _files(edited, new, "changed", "changed")
+    yield from _files([path for path in new if path not in old], new, "added", "are new")
+    yield from _files([path for path in old if path not in new], old, "removed", "are gone")
     for split in dict.fromkeys([*before.records, *after.records]):
         count_before, count_after = before.records.get(split, 0), after.records.get(split, 0)
         if count_before != count_after:
             yield f"{PART_NAMES.get(split, split)} records {count_before:,} → {count_after:,}"
+
+
+def _without_moved(sources: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """Those that do not lie at another place of the other build, under their name and unchanged."""
+    elsewhere = {(PurePosixPath(path).name, sha256) for path, sha256 in others.items() if path not in sources}
+    return {
+        path: sha256
+        for path, sha256 in sources.items()
+        if path in others or (PurePosixPath(path).name, sha256) not in elsewhere
+    }
+
+
+def _files(paths: list[str], among: Iterable[str], how: str, how_many: str) -> Iterator[str]:
+    """A line for each file, or for each folder where they are many; of how many that lie in it."""
+    if len(paths) <= _MOST_FILES:
+        yield from (f"source {PurePosixPath(path).name} {how}" for path in paths)
+        return
+    count, total = _by_folder(paths), Counter(str(PurePosixPath(path).parent) for path in among)
+    for folder, number in count.items():
+        inside = sum(held for other, held in total.items() if _below(other, folder))
+        files = "source files" if folder == "." else f"files under {folder}/"
+        yield f"{number:,} of {inside:,} {files} {how_many}"
+
+
+def _by_folder(paths: Iterable[str]) -> dict[str, int]:
+    """Folder -> files in it or below: the deepest folders that are few enough to be listed."""
+    count = Counter(str(PurePosixPath(path).parent) for path in paths)
+    while len(count) > _MOST_FOLDERS:
+        deepest = max(len(PurePosixPath(folder).parts) for folder in count)
+        higher: Counter[str] = Counter()
+        for folder, number in count.items():
+            is_deepest = len(PurePosixPath(folder).parts) == deepest
+            higher[str(PurePosixPath(folder).parent) if is_deepest else folder] += number
+        count = higher
+    tops = [
+        folder for folder in count if not any(_below(folder, other) for other in count if other != folder)
+    ]
+    return {top: sum(number for folder, number in count.items() if _below(folder, top)) for top in tops}
+
+
+def _below(folder: str, top: str) -> bool:
+    return folder == top or PurePosixPath(folder).is_relative_to(top) or top == "."
 
 
 def _moved(what: str, before: str, after: str) -> Iterator[str]:

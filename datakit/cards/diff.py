@@ -1,20 +1,22 @@
-"""What differs between two builds: settings, records by column, labels, splits and classes."""
+"""What differs between two builds: labels, records by column, settings, texts, splits, classes, lengths."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
-import orjson
 import polars as pl
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.ledger import Figure
 from datakit.cards.changes import changes
+from datakit.cards.chat_changes import ChatChanges, LengthShift, TextChange, chat_changes
 from datakit.cards.inputs import inputs_of
 from datakit.core.record import TRAIN
 from datakit.pages.figures import collect
 
+MOST_TEXTS = 3
+"""Prompts, and answers, that are told word by word."""
 NAMED = 5
 """Ids that are shown of each kind."""
 _PLACES = {"source_file", "source_line"}
@@ -48,6 +50,23 @@ class ClassShare(BaseModel):
     share_after: float
 
 
+class ScoreChange(BaseModel):
+    """The first figure of a part's newest scores of both builds."""
+
+    part: str
+    metric: str
+    before: Figure
+    after: Figure
+    model_before: str = ""
+    model_after: str = ""
+    difference: Figure | None = None
+    """`after` less `before` with its 95% interval, paired over the records that both answered; null where the
+    answers to single records are not kept."""
+    p: float | None = None
+    compared: int = 0
+    """Records that both answered."""
+
+
 class Diff(BaseModel):
     """Everything that `datakit diff --json` prints. `same` says that both train the same."""
 
@@ -70,19 +89,36 @@ class Diff(BaseModel):
     splits: list[Moved]
     classes: list[ClassShare]
     """Classes whose rows in training differ, the largest change of share first."""
+    prompts: Some | None = None
+    """Records of both whose emitted prompts differ; null where one of the builds has emitted no chats."""
+    answers: Some | None = None
+    texts: list[TextChange] = Field(default_factory=list)
+    """The prompts and answers that changed most, each kind of change once."""
+    lengths: list[LengthShift] = Field(default_factory=list)
+    """Of prompts and answers, in training."""
+    scores: list[ScoreChange] = Field(default_factory=list)
+    """Where both builds were evaluated on a part."""
+
+    @property
+    def records_in_both(self) -> int:
+        return self.records_before - self.removed.count
 
 
-def diff(before: BuildFolder, after: BuildFolder) -> Diff:
-    """The differences, records joined by id. Pictures are compared by their names."""
+def diff(before: BuildFolder, after: BuildFolder, *, texts: int = MOST_TEXTS, chats: bool = True) -> Diff:
+    """The differences, records joined by id. Pictures are compared by their names.
+
+    `texts` is how many changed prompts and answers are told word by word. Without `chats` the emitted rows
+    are not read, which takes longer than all the rest.
+    """
     ids_before, ids_after = (collect(build.records.select("id"))["id"] for build in (before, after))
     added = ids_after.filter(~ids_after.is_in(ids_before.implode()))
     removed = ids_before.filter(~ids_before.is_in(ids_after.implode()))
     names_before, names_after = _columns(before), _columns(after)
     common = [name for name in names_before if name in names_after]
     columns = {name: ids for name in common if len(ids := _differing(before, after, name))}
-    chats = _chats(before, after)
-    if chats:
-        columns["messages"] = pl.Series(chats, dtype=pl.String)
+    emitted = chat_changes(before, after, texts) if chats else ChatChanges()
+    if emitted.changed:
+        columns["messages"] = pl.Series(emitted.changed, dtype=pl.String)
     changed = (
         pl.concat([ids.cast(pl.String) for ids in columns.values()]).unique(maintain_order=True)
         if columns
@@ -106,6 +142,10 @@ def diff(before: BuildFolder, after: BuildFolder) -> Diff:
         labels=_moves(before, after, "label"),
         splits=_moves(before, after, "part"),
         classes=_classes(before, after),
+        prompts=None if emitted.prompts is None else _some(emitted.prompts),
+        answers=None if emitted.answers is None else _some(emitted.answers),
+        texts=emitted.texts,
+        lengths=emitted.lengths,
     )
 
 
@@ -141,24 +181,6 @@ def _column(build: BuildFolder, name: str) -> pl.LazyFrame:
     if name == "images":
         value = value.list.eval(pl.element().str.split("/").list.last())
     return build.records.select("id", value.alias(name))
-
-
-def _chats(before: BuildFolder, after: BuildFolder) -> list[str]:
-    """Ids whose emitted chats differ, where both builds have emitted ones."""
-    digests_before, digests_after = _emitted(before), _emitted(after)
-    return [
-        id_ for id_, digest in digests_before.items() if id_ in digests_after and digests_after[id_] != digest
-    ]
-
-
-def _emitted(build: BuildFolder) -> dict[str, bytes]:
-    digests: dict[str, bytes] = {}
-    for facts in build.data_files.values():
-        for row in build.lines(facts.file):
-            digests.setdefault(
-                row["id"], hashlib.blake2b(orjson.dumps(row["messages"]), digest_size=8).digest()
-            )
-    return digests
 
 
 def _moves(before: BuildFolder, after: BuildFolder, name: str) -> list[Moved]:

@@ -16,6 +16,7 @@ from datakit.cards.checked import check_section, lengths_section
 from datakit.cards.classes import classes_section
 from datakit.cards.confusions import confusions_section
 from datakit.cards.croissant import croissant_of
+from datakit.cards.diff_sections import since_section
 from datakit.cards.gallery import card_settings
 from datakit.cards.image_quality import image_quality_section
 from datakit.cards.noise import noise_section
@@ -85,6 +86,7 @@ def make_card(build: BuildFolder) -> Card:
         version_section(build, splits, classes, lines),
         parts_section(build, splits),
         tasks_section(build),
+        since_section(build.report.since),
         *of_each(build, scores_section),
         ablation_section(build),
         limits_section(build, splits, classes, lines),

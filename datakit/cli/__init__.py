@@ -47,6 +47,7 @@ COMMANDS = {
     "transforms": "List the transforms, or explain one.",
     "schema": "Print the JSON schema of recipes, for editors.",
     "cache": "Show or shrink the result store.",
+    "completion": "Print the script that completes commands in bash, zsh or fish.",
     "doctor": "Check the installation and say what is missing.",
 }
 

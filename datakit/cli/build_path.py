@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from datakit.core.errors import UserError
 
 _RECIPE = (".yaml", ".yml")
@@ -25,6 +27,13 @@ class BuildPath(click.Path):
         """`outlives`: the command goes on for hours with what it read at its beginning, such as a server."""
         super().__init__(path_type=Path)
         self._outlives = outlives
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from datakit.cli.completing import builds
+
+        return builds(incomplete)
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None

@@ -10,7 +10,7 @@ from datakit.cli.build_path import BuildPath
 
 EPILOG = """\b
 Examples:
-  datakit bundle build/ecom_v3 -o ecom_v3.tar
+  datakit bundle build/ecom_v3                 # ecom_v3.tar in the folder here
   datakit bundle build/ecom_v3 -o ecom_v3.tar.gz --json
 
 \b
@@ -22,10 +22,13 @@ There:
 @click.command(epilog=EPILOG)
 @click.argument("build", type=BuildPath())
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), required=True, help="The archive: .tar or .tar.gz."
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The archive: .tar or .tar.gz; the build's name with .tar, in the folder here, when not given.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON on stdout.")
-def command(build: Path, out: Path, as_json: bool) -> int:
+def command(build: Path, out: Path | None, as_json: bool) -> int:
     """Pack BUILD for a machine that has LLaMA-Factory and vLLM, but not datakit.
 
     The archive holds the data, pictures at the size of the training, the configuration, checksums, datakit's
@@ -39,6 +42,7 @@ def command(build: Path, out: Path, as_json: bool) -> int:
     from datakit.core.errors import UserError
     from datakit.core.scripts import shell_words
 
+    out = out or Path(f"{build.absolute().name}.tar")
     if not out.name.endswith((".tar", ".tar.gz", ".tgz")):
         raise UserError(f"{out} is no name of an archive", remedy="End it with .tar or .tar.gz.")
     if AblationFolder(build).record_file.is_file():

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.cli import completing
+
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.recipe.recipe import Recipe
@@ -99,7 +101,13 @@ def gc(
 
 @command.command("forget")
 @_project
-@click.option("--step", required=True, metavar="NAME", help="The step, such as annotate.describe.")
+@click.option(
+    "--step",
+    required=True,
+    metavar="NAME",
+    shell_complete=completing.steps,
+    help="The step, such as annotate.describe.",
+)
 @click.option("--reason", metavar="WORD", help="Only what rejects its record for this reason.")
 @click.option(
     "--ids",

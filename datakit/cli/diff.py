@@ -7,106 +7,117 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.cli import completing
 from datakit.cli.build_path import BuildPath
 
 if TYPE_CHECKING:
-    from datakit.cards.diff import Diff, Moved
+    from datakit.cards.diff import Diff
 
 EPILOG = """\b
 Examples:
   datakit diff build/ecom_v2 build/ecom_v3
   datakit diff /backup/build/ecom_v3 build/ecom_v3 && echo the same
+  datakit diff build/ecom_v2 build/ecom_v3 --html changes.html
+  datakit diff build/ecom_v2 build/ecom_v3 --fail-on 'labels>1%,removed>0'
   datakit diff build/ecom_v2 build/ecom_v3 --json | jq .labels
 
 \b
-Exit code 0: both hold the same records and chats. 1: they differ."""
-MOST_ROWS = 12
+Limits of --fail-on, NAME>NUMBER or NAME>SHARE%:
+  labels         records of both with another label
+  splits         records of both in another part
+  added          new records, of those before
+  removed        records that are gone, of those before
+  changed        records of both of which anything differs
+  prompts        records of both with another prompt
+  answers        records of both with another answer
+  balance        points by which the share of a class in training moved most
+  prompt_length  mean characters of a prompt in training, up or down
+  answer_length  mean characters of an answer in training, up or down
+  settings       lines of the recipe, files and sources that differ
+  score_drop     points that a score fell at least, by its 95% interval (of an
+                 error in numbers: percent that it grew); both are evaluated
+
+\b
+Exit code 0: both hold the same records and chats; with --fail-on: no limit is
+passed. 1: they differ; with --fail-on: a limit is passed."""
 
 
 @click.command(epilog=EPILOG)
 @click.argument("before", metavar="BUILD_A", type=BuildPath())
 @click.argument("after", metavar="BUILD_B", type=BuildPath())
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Show N of each kind of difference.")
+@click.option("--all", "is_all", is_flag=True, help="Show all; by default what fits the screen.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page of it as well.")
+@click.option(
+    "--fail-on",
+    multiple=True,
+    metavar="LIMITS",
+    shell_complete=completing.limits,
+    help="End with 1 only where more differs, such as labels>1%; several behind commas.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON on stdout.")
-def command(before: Path, after: Path, as_json: bool) -> int:
-    """Say what differs between BUILD_A and BUILD_B: settings, records, labels, splits, classes.
+def command(
+    before: Path,
+    after: Path,
+    limit: int | None,
+    is_all: bool,
+    html: Path | None,
+    fail_on: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Say what differs between BUILD_A and BUILD_B: labels, records, settings, texts, classes, scores.
 
     Records are joined by id. Columns are compared value by value, pictures by name, chats as they were
-    emitted; places in sources are not.
+    emitted; places in sources are not. Of prompts and answers the most changed are told word by word:
+    [-gone-] and {+new+}.
     """
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.cards.diff import diff
+    from datakit.cards.diff import MOST_TEXTS
+    from datakit.cards.diff_limits import limits_of, passed
     from datakit.cli.tables import print_json
+    from datakit.compared_builds import compare
     from datakit.core.errors import Exit
+    from datakit.recipe.yaml_file import show_path
 
-    differences = diff(BuildFolder.open(before), BuildFolder.open(after))
+    limits = limits_of(fail_on)
+    texts = ALL_TEXTS if is_all else max(limit or 0, MOST_TEXTS)
+    old, new = BuildFolder.open(before), BuildFolder.open(after)
+    differences = compare(old, new, texts=texts)
+    failures = passed(differences, limits)
+    if html is not None:
+        _write_page(differences, html)
     if as_json:
-        print_json(differences.model_dump())
+        print_json({**differences.model_dump(), **({"failed": failures} if limits else {})})
     else:
-        show(differences)
-    return int(Exit.FINE if differences.same else Exit.FAILED)
+        show(differences, limit, is_all=is_all)
+        if html is not None:
+            click.echo(f"Page: {show_path(html)}")
+        for failure in failures:
+            click.echo(f"FAILED {failure}")
+        if limits and not failures:
+            click.echo(f"No limit is passed: {', '.join(limit.text for limit in limits)}")
+    fails = bool(failures) if limits else not differences.same
+    return int(Exit.FAILED if fails else Exit.FINE)
 
 
-def show(diff: Diff) -> None:
-    """Prints what differs."""
-    from datakit.cli.tables import print_table
+def _write_page(diff: Diff, path: Path) -> None:
+    """The page; a file of somebody else in its place is set aside, and said."""
+    from datakit.cards.diff_sections import diff_page
+    from datakit.cli.tables import print_kept
+    from datakit.core.errors import UserError
+    from datakit.pages.writing import write_page
 
-    names = (diff.before, diff.after) if diff.before != diff.after else ("before", "after")
-    click.echo("Settings: " + ("the same" if not diff.settings else ""))
-    for change in diff.settings:
-        click.echo(f"  {change}")
-    same = diff.records_before - diff.removed.count - diff.changed.count
-    click.echo(
-        f"Records: {diff.records_before:,} → {diff.records_after:,} ({diff.added.count:,} added, "
-        f"{diff.removed.count:,} removed, {diff.changed.count:,} changed, {same:,} the same)"
-    )
-    for word, group in (("added", diff.added), ("removed", diff.removed)):
-        if group.count:
-            click.echo(f"  {word}: {_ids(group.ids, group.count)}")
-    for word, columns in (("added", diff.columns_added), ("removed", diff.columns_removed)):
-        if columns:
-            click.echo(f"  columns {word}: {', '.join(columns)}")
-    if diff.columns:
-        click.echo()
-        rows = [
-            (name, f"{group.count:,}", _ids(group.ids, group.count)) for name, group in diff.columns.items()
-        ]
-        print_table(("column", "records changed", "such as"), rows, right=(1,))
-    _print_moves("label", diff.labels)
-    _print_moves("part", diff.splits)
-    if diff.classes:
-        click.echo()
-        classes = [
-            (
-                class_share.label,
-                f"{class_share.before:,}",
-                f"{class_share.after:,}",
-                f"{100 * class_share.share_before:.1f}%",
-                f"{100 * class_share.share_after:.1f}%",
-            )
-            for class_share in diff.classes[:MOST_ROWS]
-        ]
-        head = ("class, rows in training", *names, "share", "share")
-        print_table(head, classes, right=(1, 2, 3, 4))
-        if len(diff.classes) > MOST_ROWS:
-            click.echo(f"and {len(diff.classes) - MOST_ROWS} more classes, see --json")
-    if diff.same:
-        click.echo("Both hold the same records and chats.")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder", remedy="Name a file: --html changes.html")
+    write_page(diff_page(diff), path, lambda old, now: print_kept(old, now, err=True))
 
 
-def _print_moves(what: str, moves: list[Moved]) -> None:
-    from datakit.cli.tables import print_table
-
-    if not moves:
-        return
-    click.echo()
-    rows = [
-        (move.before or "none", move.after or "none", f"{move.count:,}", _ids(move.ids, move.count))
-        for move in moves[:MOST_ROWS]
-    ]
-    print_table((f"{what} before", "after", "records", "such as"), rows, right=(2,))
-    if len(moves) > MOST_ROWS:
-        click.echo(f"and {len(moves) - MOST_ROWS} more moves, see --json")
+ALL_TEXTS = 200
+"""Prompts, and answers, of --all."""
 
 
-def _ids(ids: list[str], count: int) -> str:
-    return ", ".join(ids[:3]) + (", …" if count > 3 else "")
+def show(diff: Diff, most: int | None = None, *, is_all: bool = False) -> None:
+    """Prints what differs: `most` lines of each kind, all, or as many as a screen holds."""
+    from datakit.cli.diff_told import print_diff
+
+    print_diff(diff, most, is_all=is_all)

@@ -26,7 +26,7 @@ def command(project: Path, as_json: bool) -> int:
 
     With OPENAI_BASE_URL set, its list of models is asked for (nothing is paid). Ends with 1 if a check fails.
     """
-    from datakit.cli.tables import print_json
+    from datakit.cli.tables import print_json, say
     from datakit.core.errors import Exit
     from datakit.doctor import examine
     from datakit.recipe.recipe import project_of
@@ -36,11 +36,9 @@ def command(project: Path, as_json: bool) -> int:
         checks.append(check)
         if not as_json:
             head, *more = check.message.splitlines()
-            click.echo(f"{check.state:<5} {check.name}: {head}")
-            for line in more:
-                click.echo(f"        {line}")
-            if check.remedy:
-                click.echo(f"        {check.remedy}")
+            say(f"{check.state:<5} {check.name}: {head}")
+            for line in (*more, *check.remedy.splitlines()):
+                say(f"        {line}")
     failed = any(check.state == "fail" for check in checks)
     if as_json:
         print_json({"ok": not failed, "checks": [check.model_dump() for check in checks]})

@@ -30,16 +30,32 @@ def show_memory(
     from datakit.cli.tables import print_json
     from datakit.training.memory_plan import of_recipe
 
+    machine = _assumed(machine, recipe, overrides)
     plan = of_recipe(recipe, overrides, out, machine, gpus=gpus, price=price)
     if as_json:
         print_json(plan.model_dump())
     else:
         _print(plan)
-    return int(Exit.FINE if plan.choice.fits or not plan.gpu_memory_gb else Exit.FAILED)
+    is_told = bool(plan.gpu_memory_gb) and not machine.is_assumed  # nobody said that the training is there
+    return int(Exit.FINE if plan.choice.fits or not is_told else Exit.FAILED)
+
+
+def _assumed(machine: Machine, recipe: Path, overrides: Iterable[str]) -> Machine:
+    """The machine; where it has no GPU, with GPUs of the size that the recipe's `serve:` section names."""
+    from dataclasses import replace
+
+    from datakit.library import load
+    from datakit.serving.settings import ServeSettings
+    from datakit.training.memory import GIB
+
+    serve = None if machine.gpu_bytes else load(recipe, overrides).sections.get("serve")
+    if not isinstance(serve, ServeSettings):
+        return machine
+    return replace(machine, gpu_bytes=int(serve.gpu_memory_gb * GIB), is_assumed=True)
 
 
 def _print(plan: MemoryPlan) -> None:
-    from datakit.cli.tables import print_table
+    from datakit.cli.tables import print_table, say
 
     nodes = f" on each of {plan.nodes} nodes" if plan.nodes > 1 else ""
     click.echo(f"{plan.model}: {plan.parameters:,} parameters, {plan.trained:,} trained")
@@ -65,9 +81,10 @@ def _print(plan: MemoryPlan) -> None:
     if plan.forecast:
         _print_forecast(plan.forecast)
     for note in plan.notes:
-        click.echo(f"Note: {note}")
+        say(f"Note: {note}")
     if plan.gpu_memory_gb:
-        click.echo(_verdict(plan))
+        for line in _verdict(plan).splitlines():
+            say(line)
 
 
 def _print_forecast(told: Forecast) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.cli import completing
 from datakit.cli.numbers import FiniteNumber
 from datakit.cli.recipe_path import LIMIT_HELP, OUT_HELP, RecipePath, only_recipe
 
@@ -34,7 +35,14 @@ _FIGURES = ("calls", "calls_at_most", "cost_usd", "cost_usd_at_most", "cost_usd_
 
 @click.command(epilog=EPILOG)
 @click.argument("recipe", type=RecipePath(), required=False)
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the recipe.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=completing.keys,
+    help="Replace a value of the recipe.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help=LIMIT_HELP)
 @click.option("--out", type=click.Path(path_type=Path), help=OUT_HELP)
 @click.option(
@@ -119,7 +127,7 @@ def command(
 
 def show(plan: Plan) -> None:
     """Prints a plan."""
-    from datakit.cli.tables import print_table
+    from datakit.cli.tables import print_table, say
 
     head = ("step", "records", "rejected", "cached", "to do", "calls", "tokens", "cost")
     print_table(head, [_row(step) for step in plan.steps], right=range(1, len(head)))
@@ -127,14 +135,15 @@ def show(plan: Plan) -> None:
         click.echo(_LEGEND)
     for step in plan.steps:
         for reason in step.why:
-            click.echo(f"   {step.title}: {reason}")
+            say(f"   {step.title}: {reason}")
         if step.cost_usd and step.basis:
-            click.echo(f"   {step.title}: cost is {step.basis}")
+            say(f"   {step.title}: cost is {step.basis}")
     for note in plan.notes:
-        click.echo(f"Note: {note}")
+        say(f"Note: {note}")
     for change in plan.changed:
-        click.echo(f"Changed: {change}")
-    click.echo(_verdict(plan))
+        say(f"Changed: {change}")
+    for line in _verdict(plan).splitlines():
+        say(line)
 
 
 def _row(step: StepPlan) -> tuple[str, ...]:
@@ -172,7 +181,13 @@ def _verdict(plan: Plan) -> str:
         return f"A build would make {place} anew without a call."
     paid_steps = [step for step in plan.steps if step.model and step.calls]
     local = sum(step.calls for step in plan.steps if not step.model)
-    work = [f"{local:,} pieces of work on this machine"] if local else []
+    times = [
+        f"{step.title} about {_duration(step.wall_s)}"
+        for step in plan.steps
+        if step.calls and not step.model and step.wall_s is not None
+    ]
+    took = f" ({', '.join(times)})" if times else ""
+    work = [f"{local:,} pieces of work on this machine{took}"] if local else []
     if paid_steps:
         cost = "of unknown cost" if plan.cost_usd is None else f"for about ${plan.cost_usd:.2f}"
         if plan.cost_usd_range is not None:

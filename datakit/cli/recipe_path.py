@@ -12,6 +12,8 @@ import click
 from datakit.core.regular_files import regular
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from datakit.core.errors import UserError
 
 LIMIT_HELP = "At most N records of each source, some of each label; in a folder of their own."
@@ -26,6 +28,13 @@ class RecipePath(click.Path):
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from datakit.cli.completing import recipes
+
+        return recipes(incomplete)
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 _ENDLESS = 1 << 20
 """Cells of a line that no row fills."""
 _GAP = 2
+_COMMAND_AT_END = re.compile(
+    r"(?P<prose>(?:.*:)?) ?(?P<command>(?:datakit|pip|export) [A-Za-z-].*)", re.DOTALL
+)
+"""Words that end with a command to copy, or are one."""
+_OFFLINE = "No model wrote"
+"""How the note on the built-in offline writer begins."""
 
 
 def print_json(value: Any) -> None:
@@ -41,6 +49,33 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Seque
     """
     columns = zip(head, *rows, strict=True)
     _print_rows(rows, [_column(cells, right=at in right) for at, cells in enumerate(columns)], head)
+
+
+def say(text: str) -> None:
+    """A line of prose. On a terminal it is wrapped between words, and a command at its end has a line of its
+    own that nothing breaks; anything else gets one line, however long."""
+    for line in wrapped(text):
+        click.echo(line)
+
+
+def wrapped(text: str) -> list[str]:
+    """The lines of a text on a terminal of this width: further ones stand in a little more than the first."""
+    if not sys.stdout.isatty():
+        return [text]
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.text import Text
+
+    width = shutil.get_terminal_size().columns
+    if cell_len(text) <= width:
+        return [text]
+    indent = len(text) - len(text.lstrip()) + _GAP
+    found = _COMMAND_AT_END.fullmatch(text.strip())
+    prose, command = found.group("prose", "command") if found is not None else (text.strip(), "")
+    console = Console(width=max(width - indent, 20))
+    pieces = [piece.plain.rstrip() for piece in Text(prose).wrap(console, console.width)] if prose else []
+    lines = [" " * (indent if at else indent - _GAP) + piece for at, piece in enumerate(pieces)]
+    return [*lines, " " * (indent if lines else indent - _GAP) + command] if command else lines
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
@@ -110,10 +145,10 @@ def print_build(result: BuildResult, *, as_json: bool, quiet: bool) -> None:
         [_row(step) for step in result.report.steps],
         right=range(1, 9),
     )
-    for line in _tail(result.report):
-        click.echo(line)
-    for line in lines_of(result.report.verdict, result.folder):
-        click.echo(line)
+    verdict = lines_of(result.report.verdict, result.folder)
+    told = any(" offline_texts: " in line for line in verdict)
+    for line in (*_tail(result.report, is_told=told), *verdict):
+        say(line)
     if result.report.rejected or result.report.not_emitted or result.report.retry:
         click.echo(f"Each with its source line: {show_path(BuildFolder(result.folder).rejects_file)}")
     state = "Nothing has changed; the build stands" if result.report.reused else "Built"
@@ -155,7 +190,8 @@ def _row(step: StepReport) -> tuple[str, ...]:
     )
 
 
-def _tail(report: BuildReport) -> list[str]:
+def _tail(report: BuildReport, *, is_told: bool) -> list[str]:
+    """What the table does not say; without the note on the offline writer where the verdict tells it."""
     lines = [
         f"   {step.title} rejected {count:,}: {reason}"
         for step in report.steps
@@ -165,7 +201,7 @@ def _tail(report: BuildReport) -> list[str]:
     tokens = sum(step.tokens_in + step.tokens_out for step in report.steps)
     if tokens:
         lines.append(f"   {tokens:,} tokens, ${cost:.4f}")
-    lines += [f"Note: {note}" for note in report.notes]
+    lines += [f"Note: {note}" for note in report.notes if not (is_told and note.startswith(_OFFLINE))]
     lines += [
         f"Note: {step.title} {step.notes['columns']}" for step in report.steps if "columns" in step.notes
     ]
@@ -176,6 +212,4 @@ def _tail(report: BuildReport) -> list[str]:
 
 def page_width() -> int:
     """Columns of the terminal; 100 where there is none."""
-    import shutil
-
     return min(shutil.get_terminal_size((100, 24)).columns, 120)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.cli import completing
+
 if TYPE_CHECKING:
     from datakit.recipe.reference import Entry
 
@@ -20,7 +22,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.steps)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(name: str | None, as_json: bool) -> int:
     """List the transforms, or explain the one called NAME: parameters, columns, an example."""
@@ -62,7 +64,8 @@ def _explain(transform: Entry) -> None:
         click.echo(f"  {parameter.name}: {parameter.type} ({_default(parameter.default_text)})")
         for line in _wrap(parameter.help, page_width() - 6):
             click.echo(f"      {line}")
-    click.echo("\nExample:\n  " + transform.example)
+    source = f" of {transform.example_from}" if transform.example_from else ""
+    click.echo(f"\nExample{source}:\n  {transform.example}")
     if transform.inputs:
         click.echo(f"  reads the columns {', '.join(transform.inputs)}")
     if transform.outputs:

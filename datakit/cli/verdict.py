@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datakit.cli import completing
 from datakit.cli.build_path import BuildPath
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ _OUTDATED = "nothing shows that it is of this build; `datakit build` writes it a
 
 @click.command(epilog=EPILOG)
 @click.argument("build", type=BuildPath())
-@click.option("--kind", metavar="KIND", help="Show the records of one finding, such as label_conflict.")
+@click.option(
+    "--kind",
+    metavar="KIND",
+    shell_complete=completing.kinds,
+    help="Show the records of one finding, such as label_conflict.",
+)
 @click.option(
     "--limit", type=click.IntRange(0), default=20, show_default=True, help="Records to show; 0: all."
 )
@@ -35,7 +41,7 @@ def command(build: Path, kind: str | None, limit: int, as_json: bool) -> int:
     """Say what is worse about BUILD than it looks: failed, warned and passed, each with its records."""
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.cards.current import outdated_pages, places
-    from datakit.cli.tables import print_json, print_outdated
+    from datakit.cli.tables import print_json, print_outdated, say
     from datakit.cli.verdict_lines import as_plain, lines_of
     from datakit.verdict import records_of, verdict
 
@@ -48,7 +54,7 @@ def command(build: Path, kind: str | None, limit: int, as_json: bool) -> int:
             print_json({"build": str(build), "verdict": as_plain(findings, build), "outdated_cards": cards})
         else:
             for line in lines_of(findings, build, most=None):
-                click.echo(line)
+                say(line)
             print_outdated(dict.fromkeys(pages, _OUTDATED))
         return 0
     finding, frame = records_of(folder, kind)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datakit.cli import completing
 from datakit.cli.build_path import no_build
 
 if TYPE_CHECKING:
@@ -23,9 +24,16 @@ SHORT = 100
 
 
 @click.command(epilog=EPILOG)
-@click.argument("recipe_or_build", type=click.Path(path_type=Path))
-@click.argument("id_", metavar="ID")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the recipe.")
+@click.argument("recipe_or_build", type=click.Path(path_type=Path), shell_complete=completing.places)
+@click.argument("id_", metavar="ID", shell_complete=completing.ids)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=completing.keys,
+    help="Replace a value of the recipe.",
+)
 @click.option("--full", is_flag=True, help="Show values whole.")
 @click.option("--no-replay", is_flag=True, help="Tell only what the build recorded: quick for large builds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the story as JSON on stdout.")
@@ -107,6 +115,10 @@ def _print_step(step: StepStory, width: int | None) -> None:
     for change in step.changes:
         before = "" if change.before is None else f"{_value(change.before, width)} -> "
         click.echo(f"     {change.column}: {before}{_value(change.after, width)}")
+    if step.figures:
+        click.echo(
+            f"     {', '.join(f'{name} {_value(value, width)}' for name, value in step.figures.items())}"
+        )
     if step.note:
         click.echo(f"     {step.note}")
     if step.answer is not None:

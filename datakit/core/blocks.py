@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from datakit.core.word_diff import Piece, as_plain
+
 PROSE_CHARS = 24
 COMMAND_CHARS = 40
 
@@ -210,7 +212,21 @@ class Gallery:
         return list(dict.fromkeys(tile.label for tile in self.tiles))
 
 
-Block = Text | Bullets | Table | CodeBlock | Link | Chart | Sample | Comparison | Gallery
+@dataclass(frozen=True)
+class ChangedText:
+    """A text of two versions side by side, with marks on what differs."""
+
+    kind: ClassVar[str] = "changed"
+    title: str
+    pieces: Sequence[Piece]
+
+    @property
+    def plain(self) -> str:
+        """As one text: `[-gone-]` and `{+new+}`."""
+        return as_plain(self.pieces)
+
+
+Block = Text | Bullets | Table | CodeBlock | Link | Chart | Sample | Comparison | Gallery | ChangedText
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ class Exit(IntEnum):
     FINE = 0
     """All is well."""
     FAILED = 1
-    """A guard, check or diff failed."""
+    """A guard or check failed, or builds differ; of `diff --fail-on`: a limit is passed."""
     USAGE = 2
     """The recipe or the call is wrong."""
     PARTIAL = 3

@@ -213,6 +213,8 @@ class Annotator(Transform):
     """The parameters that change the paid result. Only these reach the store's key (an allow-list)."""
     reading: ClassVar[int] = 1
     """Raised when a stored raw result is read as other columns. Not in the key: nothing is paid again."""
+    loading: ClassVar[str] = ""
+    """What it waits for before its first answer, as progress says it; "" where that takes no time."""
     executor: ClassVar[Executor] = "inline"
     """Where `answer` runs: the engine's own thread, worker processes, or the event loop."""
 

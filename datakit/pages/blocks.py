@@ -5,6 +5,7 @@ from datakit.core.blocks import Block as Block
 from datakit.core.blocks import Bullets as Bullets
 from datakit.core.blocks import Card as Card
 from datakit.core.blocks import Cell as Cell
+from datakit.core.blocks import ChangedText as ChangedText
 from datakit.core.blocks import Chart as Chart
 from datakit.core.blocks import Code as Code
 from datakit.core.blocks import CodeBlock as CodeBlock

@@ -33,17 +33,27 @@ def write_pages(card: Card, folder: Path, kept: Kept | None = None) -> list[Path
     """
     texts = {f"{card.stem}.md": render_markdown(card), f"{card.stem}.html": render_html(card)}
     texts |= {f"{card.stem}/{chart.name}.svg": chart.svg for chart in card.charts}
-    if card.croissant:
+    texts = {name: seal(visible(text)) for name, text in texts.items()}
+    if card.croissant:  # JSON has no place for a seal
         texts[f"{card.stem}/{croissant.FILE}"] = card.croissant
     for name, text in texts.items():
-        path, sealed = folder / name, card.croissant if name.endswith(".json") else seal(visible(text))
-        if os.path.lexists(path) and not _is_replaceable(path, sealed):
-            (kept or _warn)(path, set_aside(path))
-        _write(path, sealed)
+        _put(folder / name, text, kept)
     for old in (folder / card.stem).glob("*.svg"):
         if f"{card.stem}/{old.name}" not in texts and is_untouched(old):
             old.unlink()  # a plot of an earlier build that this one does not have
     return [folder / name for name in texts]
+
+
+def write_page(card: Card, path: Path, kept: Kept | None = None) -> None:
+    """Writes the card as one HTML page; a file in its place is treated as by `write_pages`."""
+    _put(path, seal(visible(render_html(card))), kept)
+
+
+def _put(path: Path, text: str, kept: Kept | None) -> None:
+    """Writes a text as it is, sealed before where it has a seal."""
+    if os.path.lexists(path) and not _is_replaceable(path, text):
+        (kept or _warn)(path, set_aside(path))
+    _write(path, text)
 
 
 def mark_outdated(page: Path) -> None:

@@ -58,11 +58,17 @@ class Entry:
     parameters: tuple[Parameter, ...]
     example: str
     """The step in a recipe, as YAML."""
+    example_from: str
+    """The shipped recipe that has it so; "" where none has the step with parameters."""
     inputs: tuple[str, ...] | None
     """Columns that the example reads; None when that depends on files that are not here."""
     outputs: dict[str, str] | None
     """Columns that the example adds or replaces, with their dtype; None as above."""
     version: int
+
+
+_Shipped = tuple[str, str, dict[str, Any]]
+"""A recipe's file, the name of one of its steps, and the step's parameters."""
 
 
 def entries() -> list[Entry]:
@@ -76,11 +82,11 @@ def entry(name: str) -> Entry:
     return _entry(name, _shipped_steps())
 
 
-def _entry(name: str, shipped: Iterable[tuple[str, dict[str, Any]]]) -> Entry:
+def _entry(name: str, shipped: Iterable[_Shipped]) -> Entry:
     kind = find(name)
     text = inspect.cleandoc(kind.__doc__ or "")
     parameters = tuple(parameters_of(kind.model_json_schema()))
-    example, step = _example(name, kind, parameters, shipped)
+    example, step, recipe = _example(name, kind, parameters, shipped)
     inputs, outputs = _columns(step)
     return Entry(
         name=name,
@@ -89,6 +95,7 @@ def _entry(name: str, shipped: Iterable[tuple[str, dict[str, Any]]]) -> Entry:
         text=text,
         parameters=parameters,
         example=example,
+        example_from=recipe,
         inputs=inputs,
         outputs=outputs,
         version=kind.version,
@@ -148,32 +155,32 @@ def _bounds(part: dict[str, Any]) -> str:
     return f" {', '.join(bounds)}" if bounds else ""
 
 
-def _shipped_steps() -> Iterator[tuple[str, dict[str, Any]]]:
+def _shipped_steps() -> Iterator[_Shipped]:
     """Steps and emitters of the shipped recipes that have parameters, by the names that recipes use."""
     for path in sorted(shipped_folder("recipes").glob("*.yaml"), reverse=True):
         document = parse(read_regular_text(path))
         for row in (*(row for _, row in flat_steps(document)), *document.get("emit", ())):
             if isinstance(row, dict):
                 ((name, values),) = row.items()
-                yield name, values or {}
+                yield f"recipes/{path.name}", name, values or {}
 
 
 def _example(
     name: str,
     kind: type[Transform],
     parameters: tuple[Parameter, ...],
-    shipped: Iterable[tuple[str, dict[str, Any]]],
-) -> tuple[str, Transform | None]:
-    """The step as the first shipped recipe with it writes it, else with its required parameters."""
+    shipped: Iterable[_Shipped],
+) -> tuple[str, Transform | None, str]:
+    """The step as the first shipped recipe writes it, else with its required parameters; and that recipe."""
     short = name.removeprefix("emit.") if issubclass(kind, Emitter) else name
-    for step_name, values in shipped:
+    for recipe, step_name, values in shipped:
         if step_name in (name, short):
-            return f"- {step_name}: {yaml_inline(values)}", _try(kind, values)
+            return f"- {step_name}: {yaml_inline(values)}", _try(kind, values), recipe
     if kind.example is not None:
         step = None if issubclass(kind, Reader) else _try(kind, kind.example)  # its source is not here
-        return f"- {short}: {yaml_inline(kind.example)}", step
+        return f"- {short}: {yaml_inline(kind.example)}", step, ""
     needed = ", ".join(f"{item.name}: <{item.type}>" for item in parameters if item.required)
-    return f"- {short}: {{{needed}}}", _try(kind, {})
+    return f"- {short}: {{{needed}}}", _try(kind, {}), ""
 
 
 def _try(kind: type[Transform], values: dict[str, Any]) -> Transform | None:

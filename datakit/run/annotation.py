@@ -185,6 +185,8 @@ class Annotation:
         context = self.context.changed(sub_results=StoredSubResults(self.store, self.report, results))
         executor = executor_for(self.annotator, context)
         live = LiveFigures(context, self.report, self.spent_usd)
+        if self.annotator.loading:
+            self.progress.wait_for(self.annotator.loading)
         try:
             with closing(executor.run(self._noted(jobs))) as batches:
                 for answered in batches:

@@ -37,6 +37,7 @@ from datakit.run.progress import Progress
 from datakit.run.record_frames import RecordFrames
 from datakit.run.step_groups import step_groups
 from datakit.run.store import Store
+from datakit.run.sub_results import StoredParts
 from datakit.run.task_frames import put_back, taken_out, with_schema
 
 
@@ -351,7 +352,8 @@ class Engine:
         self, step: Step, transform: TableTransform, frames: RecordFrames, report: StepReport
     ) -> RecordFrames:
         self.progress.start(report.name, 0)
-        context = self._context(step).for_step(transform).changed(later=self._later)
+        parts = StoredParts(self.store, report.name)
+        context = self._context(step).for_step(transform).changed(later=self._later, sub_results=parts)
         table = transform.apply(frames.lazy(), context)
         report.notes.update(table.notes)
         if table.suspects is not None:

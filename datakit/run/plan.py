@@ -21,6 +21,7 @@ from datakit.run.columns import check_columns
 from datakit.run.dropped import counting, over_reject_rate
 from datakit.run.dry_run import DryRun, Lookup
 from datakit.run.engine import Engine
+from datakit.run.executors.process import default_workers
 from datakit.run.explain_changes import Earlier, why_build, why_calls
 from datakit.run.pilot import pilot as run_pilot
 from datakit.run.plan_bounds import Bounds
@@ -71,7 +72,8 @@ class StepPlan(BaseModel):
     seconds: float | None = None
     """Of work, over all workers; as measured on earlier results of this step."""
     wall_s: float | None = None
-    """Of a model's calls: at `run.concurrency`, or at the calls a minute that the recipe allows."""
+    """Of a model's calls: at `run.concurrency`, or at the calls a minute that the recipe allows. Of work on
+    this machine: on all workers, at the rate of earlier results."""
     basis: str = ""
     """What tokens, cost and seconds rest on."""
     why: list[str] = Field(default_factory=list)
@@ -317,8 +319,7 @@ def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator
     if row.cost_usd is not None and model and error is not None and results >= MEAN_OF:
         half = 2 * error * row.calls
         row.cost_usd_range = round(max(row.cost_usd - half, 0.0), 6), round(row.cost_usd + half, 6)
-    if model:
-        row.wall_s = _wall_s(row, engine.context)
+    row.wall_s = _wall_s(row, engine.context) if model else _local_s(row, engine.context)
 
 
 def _past(store: Store, name: str, models: Mapping[str, float]) -> dict[str, float | None] | None:
@@ -359,6 +360,13 @@ def _wall_s(row: StepPlan, context: StepContext) -> float | None:
         used = row.tokens_in + (row.tokens_out or 0)
         times.append(used * 60 / sum(limit or 0.0 for limit in tokens))
     return round(max(times), 1)
+
+
+def _local_s(row: StepPlan, context: StepContext) -> float | None:
+    """How long work on this machine takes, shared out to its worker processes."""
+    if row.seconds is None:
+        return None
+    return round(row.seconds / min(context.run.workers or default_workers(), max(row.calls, 1)), 1)
 
 
 def _liken(row: StepPlan, others: list[StepPlan]) -> None:

@@ -29,6 +29,7 @@ class Progress:
         self._title, self._total, self._done, self._note = "", 0, 0, ""
         self._last = self._begun = time.monotonic()
         self._cancelled = False
+        self._waits_for = ""
 
     def __enter__(self) -> Progress:
         return self
@@ -60,12 +61,21 @@ class Progress:
             self._bar.start()
             self._task = self._bar.add_task(title, total=total, note="")
 
+    def wait_for(self, words: str) -> None:
+        """Says what the step waits for, until the next records are handled."""
+        self._note = words
+        if self._bar is not None:
+            self._bar.update(self._task, note=words)
+        elif not self._quiet and self._cell is None:
+            print(f"{self._title}: {words}", file=sys.stderr, flush=True)
+        self._waits_for = words
+
     def advance(self, records: int, note: str = "") -> None:
         """So many records more are handled; `note` is a short figure such as the cost so far."""
         if self._cancelled:
             raise KeyboardInterrupt
         self._done += records
-        self._note = note or self._note
+        self._note = note or (self._note if self._note != self._waits_for else "")
         if self._bar is not None:
             self._bar.update(self._task, advance=records, note=self._note)
         elif self._cell is not None and self._total:

@@ -44,6 +44,31 @@ class StoredSubResults:
         self.store.put(key, self.report.name + UNREAD, answer)
 
 
+@dataclass(frozen=True)
+class StoredParts:
+    """Parts in the result store that cost nobody anything, such as what a table step reckoned once."""
+
+    store: Store
+    step: str
+
+    @property
+    def turns(self) -> Leases:
+        return self.store.leases
+
+    def get(self, key: bytes) -> Done | Rejected | None:
+        stored = self.store.get_many([key]).get(key)
+        return stored.outcome if stored is not None else None
+
+    def put(self, key: bytes, outcome: Done | Rejected) -> None:
+        self.store.put(key, self.step + PART, outcome)
+
+    def answers_to(self, question: bytes) -> list[Done | Rejected]:
+        return self.store.answers_to(question)
+
+    def keep_unread(self, key: bytes, answer: Done) -> None:
+        self.store.put(key, self.step + UNREAD, answer)
+
+
 def account(report: StepReport, outcome: Outcome) -> None:
     """Counts one piece of work and what it used up."""
     report.calls += 1

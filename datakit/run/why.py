@@ -32,6 +32,7 @@ from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
 from datakit.run.dry_run import DryRun, Lookup
 from datakit.run.engine import Engine, NothingLeft
+from datakit.run.guard_figures import guard_figures
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store, Stored
 from datakit.run.store_repair import sound_store
@@ -69,6 +70,8 @@ class StepStory(BaseModel):
     state: str
     """passed, open (its result is not paid for yet), rejected or retry."""
     changes: list[Change] = Field(default_factory=list)
+    figures: dict[str, Any] = Field(default_factory=dict)
+    """Of a guard that let the record pass: its limits, and what of the record they were held against."""
     note: str = ""
     """What the figures mean, such as how a prompt was shortened."""
     answer: Answer | None = None
@@ -194,12 +197,10 @@ def _step(
         answer = _answer(row.get(trace), engine.store)
         changes = _changes(before, row)
         note = _note(changes, step.transform.model_dump().get("shrink") or ())
-        return (
-            StepStory(
-                number=step.number, name=step.title, state=state, changes=changes, note=note, answer=answer
-            ),
-            row,
-        )
+        story = StepStory(number=step.number, name=step.title, state=state, changes=changes, note=note)
+        story.answer = answer
+        story.figures = guard_figures(step.transform, row, engine.context.in_task(step.task))
+        return story, row
     reject = _reject_of(read_rejects(engine.rejects_file), id_)
     if reject is None:
         return None, before

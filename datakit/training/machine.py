@@ -20,6 +20,8 @@ class Machine:
     host_bytes: int
     measured: bool = True
     """False where figures were given by the user."""
+    is_assumed: bool = False
+    """Whether the GPUs are those that the recipe names, because this machine has none."""
     gpu: Gpu | None = None
     """Which it is; None without one, or for one that the table of datakit.training.gpus does not have."""
 

@@ -248,7 +248,12 @@ def _notes(keys: dict[str, Any], machine: Machine) -> list[str]:
         "Activations are an estimate; states follow DeepSpeed's own formulas, which allow "
         f"{HOST_FACTOR:g} times as much host memory.",
     ]
-    if not machine.gpu_bytes:
+    if machine.is_assumed:
+        notes.append(
+            f"No GPU was found: reckoned for that of the recipe, serve.gpu_memory_gb "
+            f"{_gib(machine.gpu_bytes):g}; --gpu (or --gpu-memory-gb) and --gpus name another."
+        )
+    elif not machine.gpu_bytes:
         notes.append("No GPU was found: give --gpu (or --gpu-memory-gb) and --gpus of the one that trains.")
     if not keys.get("enable_liger_kernel"):
         notes.append("With `enable_liger_kernel: true` the loss holds no logits: see the estimate shrink.")

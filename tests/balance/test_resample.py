@@ -1,5 +1,8 @@
 """balance.resample: counts per class, even spread, train only, every left-out record accounted for."""
 
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import datakit
 from datakit.annotate.reason import Reason
 from datakit.balance.resample import Resample
 from datakit.core.errors import RecipeErrors, UserError
@@ -299,3 +303,37 @@ def test_a_look_at_the_columns_does_not_wait_for_the_package_that_checks_draws(
     assert frame.schema["repeat"] == pl.UInt32
     with pytest.raises(ImportError):
         resample(records({"a": 400, "b": 99}), strategy="sqrt")
+
+
+IMPORTS = """\
+import sys
+import datakit as dk
+dk.build("recipes/drawn.yaml", overrides=sys.argv[1:], card=False)
+print("imblearn" in sys.modules)
+"""
+
+
+def test_imbalanced_learn_is_not_imported_again_for_the_same_sizes(project: Path) -> None:
+    rows = [{"id": f"r{at}", "text": f"t{at}", "label": "a" if at < 40 else "b"} for at in range(47)]
+    (project / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (project / "templates" / "ask.j2").write_text("{{ text }}")
+    (project / "templates" / "answer.j2").write_text("{{ label }}")
+    (project / "recipes" / "drawn.yaml").write_text(
+        "name: drawn\nsteps:\n"
+        "  - read.jsonl: {path: ../data.jsonl}\n  - curate.split: {val: 0.2, stratify: label}\n"
+        "  - balance.resample: {by: label}\n"
+        "  - render.chat: {prompt: ask.j2, answer: answer.j2, max_chars: 900}\nemit: [llamafactory]\n"
+    )
+
+    def imports(*words: str) -> str:
+        command = [sys.executable, "-c", IMPORTS, *words]
+        environment = {**os.environ, "PYTHONPATH": str(Path(datakit.__file__).parent.parent)}
+        return subprocess.run(
+            command, cwd=project, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout.strip()
+
+    assert imports() == "True"
+    assert imports("render.chat.max_chars=800") == "False"
+    with (project / "data.jsonl").open("a") as file:
+        file.writelines(f'{{"id": "more{at}", "text": "more", "label": "b"}}\n' for at in range(9))
+    assert imports() == "True"

@@ -88,3 +88,38 @@ def test_many_changed_labels_are_counted() -> None:
     before = inputs(labels=dict.fromkeys(names, ("1", "1", "1")))
     after = inputs(labels=dict.fromkeys(names, ("2", "1", "1")))
     assert changes(before, after) == ["description of 类0、类1、类2、类3、类4 and 4 more changed"]
+
+
+def named(*paths: str, sha256: str = "1") -> dict[str, str]:
+    return dict.fromkeys(paths, sha256)
+
+
+def test_many_sources_are_told_by_their_folder() -> None:
+    new = named(*(f"pictures/{at % 40}/{at}.jpg" for at in range(3_000)), "list.csv")
+    edited = {path: "2" if path[-5:-4] in "789" else sha256 for path, sha256 in new.items()}
+    fewer = named(*(path for path in new if not path.startswith("pictures/1")), "list.csv")
+    before = inputs(sources=named("list.csv"))
+    assert changes(before, inputs(sources=new)) == ["3,000 of 3,000 files under pictures/ are new"]
+    assert changes(inputs(sources=new), inputs(sources=edited)) == [
+        "900 of 3,000 files under pictures/ changed"
+    ]
+    assert changes(inputs(sources=new), inputs(sources=fewer)) == [
+        "825 of 3,000 files under pictures/ are gone"
+    ]
+
+
+def test_few_folders_are_told_each_with_its_files() -> None:
+    new = named(*(f"{folder}/{at}.jpg" for folder in ("old", "new") for at in range(20)))
+    changed = {path: "2" if path.startswith("new") else sha256 for path, sha256 in new.items()}
+    assert changes(inputs(sources=new), inputs(sources=changed)) == ["20 of 20 files under new/ changed"]
+
+
+def test_sources_beside_no_folder_are_counted_together() -> None:
+    new = named(*(f"{at}.jpg" for at in range(9)), "deep/in/a.jpg")
+    assert changes(inputs(), inputs(sources=new)) == ["10 of 10 source files are new"]
+
+
+def test_a_file_that_only_lies_elsewhere_is_no_change() -> None:
+    before, after = named("data/train.jsonl"), named("train.jsonl")
+    assert changes(inputs(sources=before), inputs(sources=after)) == []
+    assert len(changes(inputs(sources=before), inputs(sources=named("train.jsonl", sha256="2")))) == 2

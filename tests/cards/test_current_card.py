@@ -230,3 +230,44 @@ def test_card_of_a_look_stands_in_its_build(
     page.write_text("# toy\n")
     assert outdated(capsys, "build/look") == ["toy.md", "toy.html"]
     assert build("--limit", "12", "--out", "build/look")["kept"]
+
+
+def test_card_says_what_changed_since_the_build_in_its_place(
+    project: Path, records: Callable[[int], None], build: Build
+) -> None:
+    page, heading = project / "data_cards" / "toy.md", "## What changed since the last version"
+    build()
+    assert heading not in page.read_text("utf-8")
+    records(25)
+    build()
+    told = page.read_text("utf-8").partition(heading)[2].partition("\n## ")[0]
+    assert "Records: 20 → 25 (5 added, 0 removed, " in told
+    assert "source data.jsonl changed" in told
+    assert "r24" not in told
+
+
+def test_what_changed_stays_on_the_card_of_the_same_data(
+    project: Path, records: Callable[[int], None], build: Build
+) -> None:
+    page = project / "data_cards" / "toy.md"
+    build()
+    records(25)
+    build("--no-card")
+    build()
+    told = page.read_text("utf-8")
+    assert "Records: 20 → 25" in told
+    build("--force")
+    assert page.read_text("utf-8") == told
+    page.unlink()
+    build()
+    assert page.read_text("utf-8") == told
+
+
+def test_a_damaged_build_in_the_place_keeps_no_other_from_being_made(
+    project: Path, records: Callable[[int], None], build: Build
+) -> None:
+    build()
+    (project / "build" / "toy" / "records.parquet").write_bytes(b"none")
+    records(25)
+    build()
+    assert "What changed" not in (project / "data_cards" / "toy.md").read_text("utf-8")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from datakit.cards.diff_limits import MEASURES
 from datakit.library import build
-from tests.support.evaluated_builds import ROOT, make_project
+from tests.support.evaluated_builds import ROOT, every_fifth_wrong, make_project, right, write_answers
 
 Run = Callable[..., Any]
 
@@ -107,6 +109,129 @@ def test_new_columns_are_named(datakit: Run, shop: Shop) -> None:
     other = build(recipe, card=False).folder
     assert found(datakit, one, other, 1)["columns_added"] == ["shop"]
     assert found(datakit, other, one, 1)["columns_removed"] == ["shop"]
+
+
+def test_answers_and_prompts_that_changed_most_are_told_word_by_word(datakit: Run, shop: Shop) -> None:
+    one = shop.build("one")
+    prompt = shop.project / "templates" / "ecom" / "classify_v1.j2"
+    prompt.write_text(prompt.read_text("utf-8").replace("图", "画", 1), "utf-8")
+    before = shop.rows[3]["label"]
+    shop.rows[3]["label"] = next(row["label"] for row in shop.rows if row["label"] != before)
+    value = found(datakit, one, shop.build("other"), 1)
+    texts = {text["what"]: text for text in value["texts"]}
+    assert texts["answer"]["id"] == shop.rows[3]["id"]
+    assert (texts["answer"]["before"], texts["answer"]["after"]) == (before, shop.rows[3]["label"])
+    assert texts["prompt"]["others"] == 59
+    assert [piece for piece in texts["prompt"]["pieces"] if piece[0] != "="] == [["-", "图"], ["+", "画"]]
+    assert (value["prompts"]["count"], value["answers"]["count"]) == (60, 1)
+    assert [shift["what"] for shift in value["lengths"]] in (["answer"], [])
+    shown = datakit("diff", one, shop.project / "build" / "other").out
+    assert "[-图-]{+画+}" in shown
+    assert "\x1b" not in shown
+    assert shown.index("Labels that moved") < shown.index("Records:") < shown.index("Prompts that changed")
+
+
+def test_what_is_shown_fits_a_screen_and_says_that_there_is_more(
+    datakit: Run, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = shop.build("one")
+    labels = sorted({row["label"] for row in shop.rows})
+    for row in shop.rows:
+        row["label"] = labels[(labels.index(row["label"]) + 1) % len(labels)]
+    other = shop.build("other")
+    monkeypatch.setenv("LINES", "24")
+    short, whole = datakit("diff", one, other).out, datakit("diff", one, other, "--all").out
+    assert len(short.splitlines()) < 24 < len(whole.splitlines())
+    assert ("--all" in short, "--all" in whole) == (True, False)
+    assert f"Labels that moved, 2 of {len(labels)}:" in datakit("diff", one, other, "--limit", "2").out
+    value = found(datakit, one, other, 1)
+    assert all(f"{move['before']} → {move['after']}: " in whole for move in value["labels"])
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "said"),
+    [
+        (["labels>1%"], 1, "FAILED labels>1%: 1 (1.69%)"),
+        (["labels>1"], 0, "No limit is passed: labels>1"),
+        (["labels > 5%, removed>0"], 1, "FAILED removed>0: 1 (1.67%)"),
+        (["removed>2%", "added>0"], 0, "No limit is passed: removed>2%, added>0"),
+        (["answers>0,balance>50%"], 1, "FAILED answers>0: 1 ("),
+        (["balance>0%"], 1, "points"),
+        (["settings>0"], 1, "FAILED settings>0: "),
+    ],
+)
+def test_limits_decide_the_exit_code(
+    datakit: Run, shop: Shop, limits: list[str], code: int, said: str
+) -> None:
+    one = shop.build("one")
+    shop.rows.pop(0)
+    before = shop.rows[0]["label"]
+    shop.rows[0]["label"] = next(row["label"] for row in shop.rows if row["label"] != before)
+    words = [word for limit in limits for word in ("--fail-on", limit)]
+    done = datakit("diff", one, shop.build("other"), *words)
+    assert (done.code, said in done.out) == (code, True), done.out
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("lables>1%", "Did you mean `labels`?"),
+        ("nothing_alike>1", "Known: labels, splits"),
+        ("labels", "is no limit"),
+        ("labels>-1", "is no limit"),
+        ("labels<1", "is no limit"),
+        ("labels>1%,", "is no limit"),
+        ("", "is no limit"),
+        ("settings>1%", "settings are counted"),
+        ("balance>2", "Write it in percent, such as balance>2%."),
+        ("score_drop>0", "the ledger has no scores of both builds"),
+    ],
+)
+def test_limits_that_say_nothing_are_refused(datakit: Run, shop: Shop, limit: str, said: str) -> None:
+    one = shop.build("one")
+    done = datakit("diff", one, one, "--fail-on", limit)
+    assert (done.code, said in done.err) == (2, True), done.err
+
+
+def test_help_names_every_limit(datakit: Run) -> None:
+    told = datakit("diff", "--help").out
+    assert all(f"\n    {name} " in told for name in MEASURES)
+
+
+def test_page_shows_both_texts_and_takes_nothing_of_the_data_for_markup(
+    datakit: Run, shop: Shop, tmp_path: Path
+) -> None:
+    one = shop.build("one")
+    prompt = shop.project / "templates" / "ecom" / "classify_v1.j2"
+    prompt.write_text(prompt.read_text("utf-8") + "<script>alert(1)</script>", "utf-8")
+    page = tmp_path / "changes.html"
+    page.write_text("mine", "utf-8")
+    done = datakit("diff", one, shop.build("other"), "--html", page)
+    text = page.read_text("utf-8")
+    assert done.code == 1
+    assert "Kept: " in done.err
+    assert "<script" not in text
+    assert re.search(r"<ins>\s*&lt;script&gt;alert\(1\)&lt;/script&gt;</ins>", text)
+    assert datakit("diff", one, one, "--html", tmp_path).code == 2
+
+
+def test_scores_of_both_are_compared_record_by_record(
+    datakit: Run, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = shop.build("one"), shop.build("other", chars=2400)
+    monkeypatch.chdir(shop.project)
+    for folder, change in ((one, right), (other, every_fifth_wrong)):
+        answers = write_answers(folder, shop.project / f"{folder.name}.predictions.jsonl", change)
+        assert datakit("evaluate", folder, "--predictions", answers).code == 0
+    (score,) = found(datakit, one, other, 0)["scores"]
+    assert (score["part"], score["metric"], score["before"]["value"]) == ("val", "accuracy", 1.0)
+    assert score["difference"]["low"] <= score["difference"]["value"] < 0
+    assert score["compared"] > 10
+    shown = datakit("diff", one, other)
+    assert "Scores, with 95% intervals" in shown.out
+    assert "points" in shown.out
+    fails = datakit("diff", one, other, "--fail-on", "score_drop>90%")
+    assert (fails.code, "No limit is passed" in fails.out) == (0, True)
 
 
 def test_what_is_no_build_is_refused(datakit: Run, shop: Shop, tmp_path: Path) -> None:

@@ -105,9 +105,17 @@ def test_every_job_comes_back_once_under_its_key(make: Make, kind: type[Work]) -
     }
 
 
+def untimed(found: dict[bytes, Outcome]) -> dict[bytes, Outcome]:
+    """The outcomes without how long each took."""
+    for outcome in found.values():
+        if isinstance(outcome, Done):
+            outcome.meta.pop("seconds", None)
+    return found
+
+
 @KINDS
 def test_order_of_the_jobs_changes_no_outcome(make: Make, kind: type[Work]) -> None:
-    assert outcomes(make(kind), iter([*jobs()][::-1])) == outcomes(make(kind))
+    assert untimed(outcomes(make(kind), iter([*jobs()][::-1]))) == untimed(outcomes(make(kind)))
 
 
 @KINDS
