@@ -22,10 +22,7 @@ DATE, VERSION, CONTENT, DATAKIT = "date", "version of the inputs", "content hash
 COUNTED = "{train:,} training, {val:,} validation, {general:,} general"
 CHANGED = "Changed since version {version}, scored {date}:"
 UNCHANGED = "Made of the same as version {version}, scored {date}."
-FIRST = (
-    "No earlier version was scored, so nothing is said here of what changed; datakit diff OLD NEW "
-    "compares two builds."
-)
+FIRST = "No earlier version was scored; datakit diff OLD NEW compares two builds."
 SIGN = "Whoever has looked through this page and agrees signs the data as it is:"
 MORE = "and {count:,} more: datakit diff compares two builds"
 
