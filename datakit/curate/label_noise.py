@@ -58,7 +58,7 @@ class LabelNoise(TableTransform):
     may be missing (photographs have none, which is information), pictures that cannot be read are counted.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"group": "duplicate_of"}
 
@@ -131,7 +131,7 @@ class LabelNoise(TableTransform):
         fitted = FittedProxy(data, labels, context.seed)
         said, order = judged(fitted, data, labels, _confusable(context), context.seed)
         open_rows = _not_reviewed(labelled)
-        every = clusters(fitted, data, labels, self.min_cluster)
+        every = clusters(fitted, data, labels, self.min_cluster, _words(context))
         found = list(_still_open(every, open_rows, self.min_cluster))[: self.max_clusters]
         facts = pl.DataFrame(
             {
@@ -190,6 +190,11 @@ def _confusable(context: StepContext) -> dict[str, tuple[str, ...]]:
     if context.labels is None:
         return {}
     return {label.name: label.confusable_with for label in context.labels.labels}
+
+
+def _words(context: StepContext) -> dict[str, str]:
+    """What the label file says of each class."""
+    return {} if context.labels is None else {label.name: label.words for label in context.labels.labels}
 
 
 def _not_reviewed(labelled: pl.DataFrame) -> pl.Series:
