@@ -47,8 +47,10 @@ class LabelNoise(TableTransform):
     - `noise_label`, `noise_label_probability`: the class that the others find likeliest, and how likely.
     - `noise_cluster`: `退款页面→退货页面 1`: records of one class that resemble each other and, by all
       records outside the cluster, another class. Wrong labels of one template agree with each other, so each
-      looks right for itself; judge a cluster as one. The lower the number, the clearer it is, over all
-      classes. Null for records in none.
+      looks right for itself; judge a cluster as one. The words that tell the classes are heard too, a label
+      file's (names, keywords, descriptions), else the names alone, as far as they tell the records at hand:
+      where a whole template is labelled wrong, no record of its true class looks like it. The lower the
+      number, the clearer it is, over all classes. Null for records in none.
 
     The order is that of the label's own probability. Where the label file says `confusable_with` and the
     mistakes at hand are mostly between such classes, a mistake between these counts as likelier. Neither ids
