@@ -22,8 +22,8 @@ MOST_OF_CLASS = 0.45
 """Larger parts are what the class is: without them too little is left of it to speak for it."""
 MOST = 200
 CLEAR = 3.0
-"""Evidence, in logarithms of odds over the records, under which parts of a class are only parts of it: as much
-as three certain records of a class of eight have."""
+"""Evidence, in logarithms of odds over the records, under which parts of a class are only parts of it: what
+three certain records of a class of eight have."""
 _CERTAIN = 2.0
 """Evidence of one record at most: a template's mistake is in many records, a mistake in one is ranked."""
 _FLOOR = 0.02
