@@ -34,6 +34,12 @@ class Label:
     short: str = field(default="", repr=False)
     """The description in at most 20 Chinese characters, or 60 letters."""
 
+    @property
+    def words(self) -> str:
+        """All that is said of what such an image holds, its names first, in lines."""
+        said = (self.name, *self.aliases, *self.keywords, self.short, self.description)
+        return "\n".join(text for text in said if text)
+
 
 _SHORT_MOST = 60
 _WIDE = 3

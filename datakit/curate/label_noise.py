@@ -47,8 +47,10 @@ class LabelNoise(TableTransform):
     - `noise_label`, `noise_label_probability`: the class that the others find likeliest, and how likely.
     - `noise_cluster`: `退款页面→退货页面 1`: records of one class that resemble each other and, by all
       records outside the cluster, another class. Wrong labels of one template agree with each other, so each
-      looks right for itself; judge a cluster as one. The lower the number, the clearer it is, over all
-      classes. Null for records in none.
+      looks right for itself; judge a cluster as one. The words that tell the classes are heard too, a label
+      file's (names, keywords, descriptions), else the names alone, as far as they tell the records at hand:
+      where a whole template is labelled wrong, no record of its true class looks like it. The lower the
+      number, the clearer it is, over all classes. Null for records in none.
 
     The order is that of the label's own probability. Where the label file says `confusable_with` and the
     mistakes at hand are mostly between such classes, a mistake between these counts as likelier. Neither ids
@@ -58,7 +60,7 @@ class LabelNoise(TableTransform):
     may be missing (photographs have none, which is information), pictures that cannot be read are counted.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"group": "duplicate_of"}
 
@@ -131,7 +133,7 @@ class LabelNoise(TableTransform):
         fitted = FittedProxy(data, labels, context.seed)
         said, order = judged(fitted, data, labels, _confusable(context), context.seed)
         open_rows = _not_reviewed(labelled)
-        every = clusters(fitted, data, labels, self.min_cluster)
+        every = clusters(fitted, data, labels, self.min_cluster, _words(context))
         found = list(_still_open(every, open_rows, self.min_cluster))[: self.max_clusters]
         facts = pl.DataFrame(
             {
@@ -190,6 +192,11 @@ def _confusable(context: StepContext) -> dict[str, tuple[str, ...]]:
     if context.labels is None:
         return {}
     return {label.name: label.confusable_with for label in context.labels.labels}
+
+
+def _words(context: StepContext) -> dict[str, str]:
+    """What the label file says of each class."""
+    return {} if context.labels is None else {label.name: label.words for label in context.labels.labels}
 
 
 def _not_reviewed(labelled: pl.DataFrame) -> pl.Series:

@@ -1,24 +1,33 @@
 """Records of one class that resemble each other and, by all other records, another class.
 
 Wrong labels of one template agree with each other: as long as one of them is among those that judge, each
-looks right. So a whole cluster is left out, and the others say what it is.
+looks right. So a whole cluster is left out, and the others say what it is. Where the whole template is
+labelled wrong, nothing of its true class looks like it any more; then the words that tell a class, its name
+or a label file's, still say which of two it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from datakit.proxy.data import Floats, ProxyData, Rows
 from datakit.proxy.model import FittedProxy
+from datakit.proxy.named import named
+from datakit.proxy.voices import softmax
 
 MOST_OF_CLASS = 0.45
 """Larger parts are what the class is: without them too little is left of it to speak for it."""
 MOST = 200
-CLEAR = 4.0
-"""Evidence, in logarithms of odds over the records, under which parts of a class are only parts of it."""
+CLEAR = 3.0
+"""Evidence, in logarithms of odds over the records, under which parts of a class are only parts of it: what
+three certain records of a class of eight have."""
+_CERTAIN = 2.0
+"""Evidence of one record at most: a template's mistake is in many records, a mistake in one is ranked."""
+_FLOOR = 0.02
+"""Added to probabilities: what the others call impossible may yet be."""
 _LARGE = 2000
 """Records of a class that are compared pair by pair; a larger class is looked at in parts of so many."""
 
@@ -32,19 +41,27 @@ class Cluster:
     other: str
     """The class that it resembles."""
     probability: float
-    """Mean probability of `other`, by the records outside the cluster."""
+    """Mean probability of `other`, by the records outside the cluster and the words that tell the classes."""
     own: float
     """The same of the class that it stands in."""
     score: float
     """Evidence against its label; the more of its class it is, the less that counts."""
 
 
-def clusters(fitted: FittedProxy, data: ProxyData, labels: Sequence[str], fewest: int = 3) -> list[Cluster]:
+def clusters(
+    fitted: FittedProxy,
+    data: ProxyData,
+    labels: Sequence[str],
+    fewest: int = 3,
+    words: Mapping[str, str] | None = None,
+) -> list[Cluster]:
     """The clusters of so many records and more that the rest contradicts, the clearest first; none shares a
-    record with another."""
+    record with another. `words` tell a class; its name does where there are none."""
     points = fitted.points
     if points is None:
         return []
+    spoken = [(words or {}).get(name, name) for name in fitted.classes]
+    told = named(fitted, spoken, np.log(fitted.left_out() + _FLOOR), labels)
     places = {name: at for at, name in enumerate(fitted.classes)}
     given = np.array([places[label] for label in labels], dtype=np.int64)
     speaking = np.array([bool(text.strip()) for text in data.texts])
@@ -55,7 +72,7 @@ def clusters(fitted: FittedProxy, data: ProxyData, labels: Sequence[str], fewest
         rows = np.flatnonzero((given == number) & speaking)
         largest = min(MOST, int(MOST_OF_CLASS * len(rows)))
         for block in _candidates(points, rows, (fewest, largest)):
-            cluster = _judged(fitted, block, number, len(rows))
+            cluster = _judged(fitted, block, told[block], (number, len(rows)))
             if cluster is not None:
                 judged.append(cluster)
     taken: set[int] = set()
@@ -91,22 +108,27 @@ def _candidates(points: Floats, rows: Rows, sizes: tuple[int, int]) -> Iterator[
                 yield np.sort(part[joined])
 
 
-def _judged(fitted: FittedProxy, block: Rows, given: int, of: int) -> Cluster | None:
-    """What the records outside say of a part of a class of so many; None where they do not contradict it."""
-    said = fitted.without(block)
-    mean = said.mean(axis=0)
-    other = int(np.where(np.arange(len(mean)) == given, -1, mean).argmax())
-    if other == given or mean[other] <= mean[given]:
-        return None
+def _judged(fitted: FittedProxy, block: Rows, told: Floats, of: tuple[int, int]) -> Cluster | None:
+    """What is said of a part of a class (its number, its size) by the records outside and by the words that
+    tell the classes; None where they do not contradict it."""
+    given, size = of
+    by_others = fitted.without(block)
+    said = np.log(by_others + _FLOOR) + told
     # The evidence of all its records together, each bounded: one certain record makes no cluster. The larger
-    # its part of the class, the less the others know of what the class may look like; squared, as nearly half
-    # of a class that has a like neighbour would stand before a template that is labelled wrong.
-    evidence = np.log(said[:, other] + 0.02) - np.log(said[:, given] + 0.02)
+    # its part of the class, the less the others know of what the class may look like: else nearly half of a
+    # class that has a like neighbour would stand before a template that is labelled wrong. By this power a
+    # template is worth most as a whole, up to two fifths of its class.
+    evidence = np.minimum(said - said[:, [given]], _CERTAIN).sum(axis=0)
+    evidence[given] = -np.inf
+    other = int(evidence.argmax())
+    if evidence[other] <= 0:
+        return None
+    mean = softmax(np.log(by_others + 1e-9) + told).mean(axis=0)
     return Cluster(
         rows=tuple(block.tolist()),
         label=fitted.classes[given],
         other=fitted.classes[other],
         probability=float(mean[other]),
         own=float(mean[given]),
-        score=float(evidence.sum() * (1 - len(block) / of) ** 2),
+        score=float(evidence[other] * (1 - len(block) / size) ** 1.5),
     )

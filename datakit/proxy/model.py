@@ -73,10 +73,19 @@ class FittedProxy:
             return self._spaces[0].points
         return self._looks.points
 
+    def nearness(self, words: Sequence[str]) -> Floats | None:
+        """(n, words) how much the n-grams of each fitted text are those of others; None without texts."""
+        return self._spaces[0].points @ self._spaces[0].place(words).T if self._spaces else None
+
     def without(self, block: Rows) -> Floats:
         """(block, classes) of fitted records, as those see them that are not in the block (least squares)."""
         said = [ridge.probabilities(ridge.without(block)) for ridge in self._ridges]
         return self._fused(self._data.take(block).texts, said, *self._looks.without(block))
+
+    def left_out(self) -> Floats:
+        """The same of each record, without its group."""
+        said = [ridge.probabilities(ridge.left_out(blocks(self._data.groups))) for ridge in self._ridges]
+        return self._fused(self._data.texts, said, *self._looks.left_out(self._data.groups))
 
     def out_of_fold(self) -> Floats:
         """The same by all models, without the record's group: the others than least squares in folds."""

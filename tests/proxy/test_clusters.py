@@ -10,16 +10,23 @@ TEXTS = {
     "物流": "包裹运输中\n派送\n揽收",
     "支付": "收银台\n确认付款\n银行卡",
     "购物车": "全选\n合计\n结算",
+    "快递柜": "取件码\n柜门已开\n超时收费",
+}
+WORDS = {
+    "退款": "退款金额，多久到账",
+    "物流": "包裹在运输中、派送中，或者在快递柜里等取件",
+    "支付": "在收银台付款",
+    "购物车": "全选、结算",
 }
 
 
-def found(screens: list[tuple[str, str, int]]) -> list[Cluster]:
-    """The clusters of so many screens of a class under a label."""
+def found(screens: list[tuple[str, str, int]], words: dict[str, str] | None = None) -> list[Cluster]:
+    """The clusters of so many screens of a page under a label, where such words tell the classes."""
     pages = [(page, label) for page, label, count in screens for _ in range(count)]
     texts = [f"{TEXTS[page]}\n尾号 {chr(0x4E00 + 7 * at)}" for at, (page, _) in enumerate(pages)]
     data = ProxyData(texts, None, [str(at) for at in range(len(texts))])
     labels = [label for _, label in pages]
-    return clusters(FittedProxy(data, labels, 7), data, labels)
+    return clusters(FittedProxy(data, labels, 7), data, labels, words=words)
 
 
 def test_a_small_part_of_a_large_class_is_clearer_than_nearly_half_of_a_small_one() -> None:
@@ -34,3 +41,18 @@ def test_a_small_part_of_a_large_class_is_clearer_than_nearly_half_of_a_small_on
 
 def test_classes_without_a_wrong_label_have_no_cluster() -> None:
     assert found([(name, name, 12) for name in TEXTS]) == []
+
+
+def test_a_page_that_is_labelled_wrong_throughout_is_found_by_the_words_that_tell_its_class() -> None:
+    clean = [(name, name, 20) for name in ("退款", "支付", "购物车")]
+    screens = [*clean, ("快递柜", "物流", 12), ("物流", "支付", 9)]
+    assert found(screens) == []
+    said = found(screens, WORDS)
+    assert [(one.label, one.other, len(one.rows)) for one in said] == [("支付", "物流", 9)]
+    assert said[0].probability > said[0].own
+
+
+def test_words_that_tell_no_record_at_hand_change_nothing() -> None:
+    screens = [*((name, name, 20) for name in ("退款", "支付", "购物车")), ("退款", "支付", 4)]
+    numbers = {name: str(at) for at, name in enumerate(TEXTS)}
+    assert found(screens, numbers) == found(screens, dict.fromkeys(TEXTS, "")) != []
