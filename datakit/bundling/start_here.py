@@ -14,12 +14,13 @@ from datakit.artifacts.ablation_record import Job
 from datakit.artifacts.needs import PACKAGES, SERVER_VERSIONS, TRAINER_VERSION, Needs
 from datakit.artifacts.packed_ablation import PackedAblation
 from datakit.core.scripts import shell_words
+from datakit.training.forecast import STARTING_S
 
 GIB = 1 << 30
 _PICTURE_S = 0.17
 """LLaMA-Factory's preprocessing of a picture of 1280x960 on one core (measured 2026-11)."""
-_TRAINER_START_S, _SERVER_START_S = 40, 120
-"""Measured on an H100 in 2026-11: 40 s, and 90 to 120 s of which up to 30 are compilation."""
+_SERVER_START_S = 120
+"""Measured on H100s in 2026-11: 90 to 134 s, 182 the first time, of which 25 to 48 are compilation."""
 _SHARE = 0.35
 """Of a GPU's peak that training reaches: an assumption, which the page states."""
 _PEAK = {"H100": 989e12, "A100": 312e12, "L40S": 362e12, "RTX 4090": 165e12}
@@ -56,7 +57,7 @@ def start_here(name: str, folder: str, needs: Needs, files: Iterable[str]) -> st
         servers=SERVER_VERSIONS,
         packages=PACKAGES,
         picture_s=f"{_PICTURE_S:g}",
-        start_s=_TRAINER_START_S + needs.pictures * _PICTURE_S / max(1, needs.workers),
+        start_s=STARTING_S + needs.pictures * _PICTURE_S / max(1, needs.workers),
         server_s=_SERVER_START_S,
         share=f"{_SHARE:.0%}",
         speeds=[f"{card} {duration(work / (peak * _SHARE * gpus))}" for card, peak in _PEAK.items() if work],

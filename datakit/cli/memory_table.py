@@ -96,8 +96,9 @@ def _print_forecast(told: Forecast) -> None:
         f"{told.tokens_seen:,} in {work.steps:,} steps, {work.evaluations:,} evaluations"
     )
     click.echo(
-        f"On {told.gpus} {told.gpu}: {told.step_s:.2f} s a step (it waits for {told.slowest}), rows ready in "
-        f"{duration(told.preprocessing_s)}, trained in {duration(told.training_s)}"
+        f"On {told.gpus} {told.gpu}: {told.step_s:.2f} s a step (it waits for {told.slowest}), started in "
+        f"{duration(told.starting_s)}, rows ready in {duration(told.preprocessing_s)}, trained in "
+        f"{duration(told.training_s)}"
     )
     price = "" if told.cost is None else f", for {told.cost:,.2f}"
     click.echo(
