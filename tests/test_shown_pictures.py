@@ -66,7 +66,7 @@ def pictures_under(folder: Path) -> list[bytes]:
 
 @pytest.mark.fault(
     "guard.personal_data blurs lines of pictures, and only emitters other than LLaMA-Factory's write them",
-    "card, review page, exports of the review and notebook show the pictures blurred too, never the originals",
+    "card, review, its exports and the notebook show the pictures blurred too, never the originals",
     kind="pages",
 )
 def test_no_page_shows_what_emitters_blur(blurred_build: BuildFolder, tmp_path: Path) -> None:
