@@ -6,9 +6,12 @@ import base64
 import html
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
+
+if TYPE_CHECKING:
+    from datakit.core.shown_picture import ShownPicture
 
 SHOWN = 20
 _SMALL_PX, _LARGE_PX = 224, 640
@@ -61,11 +64,13 @@ def _is_boxes(value: Any) -> bool:
 
 
 def _pictures(row: Mapping[str, Any], boxes: Sequence[str], side_px: int) -> str:
-    paths = row.get("images") or []
-    shown = paths if side_px == _LARGE_PX else paths[:_PICTURES]
-    more = f" +{len(paths) - len(shown)}" if len(shown) < len(paths) else ""
+    from datakit.core.shown_picture import shown_pictures
+
+    own = shown_pictures(row)
+    shown = own if side_px == _LARGE_PX else own[:_PICTURES]
+    more = f" +{len(own) - len(shown)}" if len(shown) < len(own) else ""
     return (
-        "".join(_picture(path, list(_sides(row, boxes, at)), side_px) for at, path in enumerate(shown)) + more
+        "".join(_picture(one, list(_sides(row, boxes, at)), side_px) for at, one in enumerate(shown)) + more
     )
 
 
@@ -77,14 +82,14 @@ def _sides(row: Mapping[str, Any], boxes: Sequence[str], image: int) -> Iterator
                 yield entry["box"]
 
 
-def _picture(path: str, sides: Sequence[Sequence[float]], side_px: int) -> str:
+def _picture(own: ShownPicture, sides: Sequence[Sequence[float]], side_px: int) -> str:
     from datakit.core.boxes import Box
-    from datakit.core.image import ImageProblem, load_rgb, read_header
+    from datakit.core.image import ImageProblem, read_header
     from datakit.pages.drawn_boxes import draw_boxes
 
     try:
-        header = read_header(path)
-        small = load_rgb(path, max_side_px=side_px)
+        header = read_header(own.path)
+        small = own.load(max_side_px=side_px)
     except ImageProblem as problem:
         return html.escape(problem.reason)
     boxes = [Box(0, (left, top, right, low)) for left, top, right, low in sides]

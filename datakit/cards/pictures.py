@@ -6,16 +6,16 @@ import base64
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from PIL import Image
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.box_forms import SeenPictures
 from datakit.core.boxes import Size
-from datakit.core.image import ImageProblem, load_rgb, read_header
+from datakit.core.image import ImageProblem, read_header
 from datakit.core.pixels import trainer_size
 from datakit.core.seen_pictures import TrainedPictures, trained_pictures
+from datakit.core.shown_picture import ShownPicture
 from datakit.pages.blocks import Thumbnail
 
 SMALL_CARD_BYTES = 1_000_000
@@ -58,15 +58,15 @@ class Pictures:
     build: BuildFolder
     wanted: int
     """About so many will be asked for."""
-    _made: dict[Path, Picture] = field(default_factory=dict)
+    _made: dict[ShownPicture, Picture] = field(default_factory=dict)
 
-    def shown(self, path: Path, number: int) -> Picture:
-        """The picture at a path; one that cannot be read, or is one too many, is words."""
-        if path not in self._made:
+    def shown(self, own: ShownPicture, number: int) -> Picture:
+        """The picture; one that cannot be read, or is one too many, is words."""
+        if own not in self._made:
             if len(self._made) >= MOST_PICTURES:
                 return Picture(Thumbnail("", TOO_MANY.format(number=number, most=MOST_PICTURES)))
-            self._made[path] = self._make(path, number)
-        return self._made[path]
+            self._made[own] = self._make(own, number)
+        return self._made[own]
 
     @property
     def share(self) -> int:
@@ -74,12 +74,12 @@ class Pictures:
         count = max(min(self.wanted, MOST_PICTURES), 1)
         return min(max(SMALL_CARD_BYTES // count, LEAST_BYTES), LARGE_CARD_BYTES // count, MOST_BYTES)
 
-    def _make(self, path: Path, number: int) -> Picture:
+    def _make(self, own: ShownPicture, number: int) -> Picture:
         try:
-            header = read_header(path)
+            header = read_header(own.path)
             size = header.width, header.height
             seen = self._seen(size)
-            image = load_rgb(path, max_side_px=max(seen))
+            image = own.load(max_side_px=max(seen))
         except (ImageProblem, ValueError, OSError):  # ValueError: a size that the model's processor refuses
             return Picture(Thumbnail("", LOST.format(number=number)))
         data = next(data for data in _encoded(image) if len(data) <= self.share)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -19,9 +18,11 @@ from datakit.cards.pictures import Picture, Pictures
 from datakit.cards.prompt_parts import Constant, constant_of
 from datakit.cards.samples import parts
 from datakit.cards.trained_rows import rows_of
+from datakit.core.blur import BLUR
 from datakit.core.boxes import Size
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.record import GENERAL, place_of
+from datakit.core.shown_picture import ShownPicture, shown_pictures
 from datakit.pages.blocks import Framed, Part, Screen, Tile, Turn
 from datakit.pages.figures import collect
 from datakit.verdict.texts import rung_name
@@ -40,6 +41,7 @@ _FACTS = (
     "images",
     "width",
     "height",
+    BLUR,
 )
 
 Row = dict[str, Any]
@@ -61,7 +63,9 @@ class Tiles:
             (str(turn["content"]) for turn in reversed(messages) if turn["role"] == "assistant"), ""
         )
         turns = [Turn(turn["role"], self._parts(turn, record)) for turn in messages]
-        screens = [self._screen(path, at, record, answer) for at, path in enumerate(self._paths(row, record))]
+        screens = [
+            self._screen(own, at, record, answer) for at, own in enumerate(self._pictures(row, record))
+        ]
         return Tile(id_, label_of(record), note, screens, self._facts(record), turns)
 
     def answer(self, id_: str) -> str:
@@ -71,8 +75,8 @@ class Tiles:
 
     def first_picture(self, id_: str) -> Picture | None:
         """Its first picture; None for a record without one."""
-        paths = self._paths(self._rows.get(id_, {}), self._records.get(id_, {}))
-        return self.pictures.shown(Path(paths[0]), 1) if paths else None
+        own = self._pictures(self._rows.get(id_, {}), self._records.get(id_, {}))
+        return self.pictures.shown(own[0], 1) if own else None
 
     @cached_property
     def constant(self) -> Constant:
@@ -101,11 +105,12 @@ class Tiles:
     def _lines(self) -> str | None:
         return lines_column(self.build)
 
-    def _paths(self, row: Row, record: Row) -> list[str]:
-        """The build's own copies of its pictures; the originals where the trainer has no row of it."""
+    def _pictures(self, row: Row, record: Row) -> list[ShownPicture]:
+        """The build's own copies of its pictures; where the trainer has no row of it the originals, blurred
+        where other emitters blur them."""
         if row:
-            return [str(self.build.path / path) for path in row.get("images") or ()]
-        return list(record.get("images") or ())
+            return [ShownPicture(self.build.path / path) for path in row.get("images") or ()]
+        return shown_pictures(record)
 
     def _parts(self, turn: Mapping[str, Any], record: Row) -> list[Part]:
         text = str(turn["content"] or "")
@@ -113,8 +118,8 @@ class Tiles:
             return parts(text)
         return self.constant.parts(text)
 
-    def _screen(self, path: str, at: int, record: Row, answer: str) -> Screen:
-        picture = self.pictures.shown(Path(path), at + 1)
+    def _screen(self, own: ShownPicture, at: int, record: Row, answer: str) -> Screen:
+        picture = self.pictures.shown(own, at + 1)
         if not picture.across:
             return Screen(picture.shown)
         frames = frames_of(record.get(self._lines or ""), at, answer)

@@ -10,9 +10,32 @@ Examples:
   eval "$(datakit completion zsh)"             # or in ~/.zshrc, after compinit
   datakit completion fish > ~/.config/fish/completions/datakit.fish
 """
-_ADDED = "COMPREPLY+=($value)"
-_GOES_ON = "[[ $value == *[=\\>] ]] && compopt -o nospace"
-"""In bash a key waits for its value: no blank comes behind its sign."""
+_BASH = r"""%(complete_func)s() {
+    local response type value word=${COMP_WORDS[COMP_CWORD]}
+    response=$(IFS=$'\n'; env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD="$COMP_CWORD" \
+        %(complete_var)s=bash_complete "$1")
+    COMPREPLY=()
+    while IFS=',' read -r type value; do
+        if [[ $type == dir ]]; then
+            compopt -o dirnames
+        elif [[ $type == file ]]; then
+            compopt -o default
+        elif [[ $type == plain ]]; then
+            [[ $value == *[=\>] ]] && compopt -o nospace
+            case $word in
+                \'*) value=${value//\'/\'\\\'\'} ;;
+                \"*) value=$(sed 's/[\\"$`]/\\&/g' <<< "$value") ;;
+                *) [[ $value == *[^[:alnum:]_./=@%%+,:-]* ]] && printf -v value %%q "$value" ;;
+            esac
+            COMPREPLY+=("$value")
+        fi
+    done <<< "$response"
+}
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+"""What click asks and answers, in a script of our own: click's puts values on the line as they are, where a
+blank in an id makes two words and `$(…)` would be run. Here they are quoted, in the quotes that are open if
+any are. A key waits for its value: no blank comes behind its sign."""
 _VARIABLE = "_DATAKIT_COMPLETE"
 """By which the script asks; click makes it of the command's name."""
 
@@ -28,6 +51,6 @@ def command(shell: str) -> int:
     kind = get_completion_class(shell)
     assert kind is not None  # click has these three
     script = kind(cli, {}, "datakit", _VARIABLE)
-    text = script.source_template % script.source_vars()
-    click.echo(text.replace(_ADDED, f"{_ADDED}\n            {_GOES_ON}") if shell == "bash" else text)
+    template = _BASH if shell == "bash" else script.source_template
+    click.echo(template % script.source_vars())
     return 0

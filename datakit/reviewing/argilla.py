@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datakit.core.regular_files import read_regular
+from datakit.core.shown_picture import ShownPicture
 from datakit.reviewing import pictures
 from datakit.reviewing.answers import Answer, NoAnswer, Unanswered, moment
 from datakit.reviewing.pictures import Unreadable
@@ -35,7 +36,7 @@ def write(records: PageRecords, out: Path, unreadable: Unreadable) -> None:
         old = names[label] if label >= 0 else columns["written"].get(at)
         told = "\n".join(text for name, text in detail["facts"] if name != "source")
         fields = {"told": f"{old or words['noLabel']}\n{told}".strip()}
-        images = _images(columns["id"][at], detail["paths"], unreadable)
+        images = _images(columns["id"][at], detail["pictures"], unreadable)
         most = max(most, len(images))
         fields |= {_field(number): image for number, image in enumerate(images)}
         metadata = {"judged": columns["judged"][at], "build": records.build.report.name}
@@ -61,15 +62,15 @@ def _put(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
 
 
-def _images(id_: str, paths: list[Path], unreadable: Unreadable) -> list[str]:
+def _images(id_: str, own: list[ShownPicture], unreadable: Unreadable) -> list[str]:
     """The pictures that can be read, as data URIs."""
     shown = []
-    for path in paths:
-        drawn = pictures.readable(path)
+    for picture in own:
+        drawn = pictures.readable(picture)
         if drawn.readable:
             shown.append(f"data:image/webp;base64,{base64.b64encode(drawn.readable).decode()}")
         else:
-            unreadable.append((id_, path))
+            unreadable.append((id_, picture.path))
     return shown
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
+from datakit.core.shown_picture import ShownPicture
 from datakit.reviewing import pictures
 from datakit.reviewing.answers import Answer, NoAnswer, Unanswered, moment
 from datakit.reviewing.pictures import Unreadable
@@ -27,7 +28,7 @@ def write(records: PageRecords, out: Path, unreadable: Unreadable) -> None:
     words = words_in(language_of_names(records.labels))
     (out / "images").mkdir()
     tasks = [
-        _task(records, number, row, _pictures(out, number, row["paths"], column["id"], unreadable), column)
+        _task(records, number, row, _pictures(out, number, row["pictures"], column["id"], unreadable), column)
         for number, (row, column) in enumerate(zip(records.details(), _columns(records), strict=True))
     ]
     has_pictures = any(task["data"]["images"] for task in tasks)
@@ -48,17 +49,17 @@ def _columns(records: PageRecords) -> Iterator[dict[str, Any]]:
         }
 
 
-def _pictures(out: Path, number: int, paths: list[Path], id_: str, unreadable: Unreadable) -> list[str]:
+def _pictures(out: Path, number: int, own: list[ShownPicture], id_: str, unreadable: Unreadable) -> list[str]:
     """The pictures as files named by the record's number, and the addresses under which they are served."""
     addresses = []
-    for at, path in enumerate(paths):
-        drawn = pictures.readable(path)
+    for at, picture in enumerate(own):
+        drawn = pictures.readable(picture)
         if drawn.readable:
             name = f"{number:06d}-{at}.webp"
             (out / "images" / name).write_bytes(drawn.readable)
             addresses.append(f"/data/local-files/?d={quote(f'{out.name}/images/{name}')}")
         else:
-            unreadable.append((id_, path))
+            unreadable.append((id_, picture.path))
     return addresses
 
 

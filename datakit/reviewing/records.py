@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,6 +17,7 @@ from datakit.artifacts.image_contents import ImageContents
 from datakit.artifacts.predictions import Prediction
 from datakit.core.judged import canonical, judged
 from datakit.core.record import place_of
+from datakit.core.shown_picture import shown_pictures
 from datakit.core.visible import visible
 from datakit.reviewing.answered import Answers
 from datakit.reviewing.pinyin import typed_forms
@@ -222,7 +222,7 @@ class PageRecords:
                 "probabilities": _likeliest(answer.probabilities)
                 if answer and answer.probabilities
                 else _probabilities(row.get("prediction_probabilities")),
-                "paths": [Path(path) for path in row["images"] or ()],
+                "pictures": shown_pictures(row),
             }
 
     def _is_text(self, column: str) -> bool:

@@ -17,6 +17,7 @@ import orjson
 
 from datakit.core.image import ImageProblem, is_plain, read_bytes, read_header
 from datakit.core.private_files import open_private
+from datakit.core.shown_picture import ShownPicture
 from datakit.reviewing import pictures
 from datakit.reviewing.records import PageRecords, Row
 from datakit.reviewing.searched import BLOCK, Blocks
@@ -141,14 +142,14 @@ Rows = list[tuple[Row, list[Picture]]]
 
 
 def _chunks(
-    records: PageRecords, progress: Progress, readable: Callable[[Path], tuple[Row, bytes]]
+    records: PageRecords, progress: Progress, readable: Callable[[ShownPicture], tuple[Row, bytes]]
 ) -> Iterator[Rows]:
     """Details and pictures of some records at a time, in order."""
     rows: Rows = []
     done = 0
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:  # Pillow decodes without the GIL
         for batch in _batches(records.details()):
-            drawn = pool.map(lambda row: [_picture(path, readable) for path in row["paths"]], batch)
+            drawn = pool.map(lambda row: [_picture(own, readable) for own in row["pictures"]], batch)
             rows = list(zip(batch, drawn, strict=True))
             done += len(batch)
             progress(done, records.count)
@@ -166,23 +167,23 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def _picture(path: Path, readable: Callable[[Path], tuple[Row, bytes]]) -> Picture:
-    facts, data = readable(path)
-    return Picture(facts, data, pictures.thumbnail(path) if data else b"")
+def _picture(own: ShownPicture, readable: Callable[[ShownPicture], tuple[Row, bytes]]) -> Picture:
+    facts, data = readable(own)
+    return Picture(facts, data, pictures.thumbnail(own) if data else b"")
 
 
-def _encoded(path: Path) -> tuple[Row, bytes]:
-    drawn = pictures.readable(path)
+def _encoded(own: ShownPicture) -> tuple[Row, bytes]:
+    drawn = pictures.readable(own)
     return _facts(drawn.width, drawn.height, "webp", drawn.problem), drawn.readable
 
 
-def _as_it_is(path: Path) -> tuple[Row, bytes]:
+def _as_it_is(own: ShownPicture) -> tuple[Row, bytes]:
     """The file itself where a browser shows it as datakit sees it, else the picture encoded anew."""
     try:
-        header = read_header(path)
-        if not is_plain(header) or header.bytes > _COPIED_MOST:
-            return _encoded(path)
-        return _facts(header.width, header.height, header.format.lower(), ""), read_bytes(path)
+        header = read_header(own.path)
+        if own.boxes or not is_plain(header) or header.bytes > _COPIED_MOST:
+            return _encoded(own)
+        return _facts(header.width, header.height, header.format.lower(), ""), read_bytes(own.path)
     except ImageProblem as problem:
         return _facts(0, 0, "", problem.detail), b""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -111,6 +112,56 @@ def test_bash_completes_a_key_and_waits_behind_its_sign(datakit: Run, small: Pat
     environment = {**os.environ, "PYTHONPATH": str(Path(datakit_package.__file__).parent.parent)}
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == "run.concurrency="
+
+
+HOSTILE_IDS = [
+    "$(touch run)",
+    "`touch run`",
+    "my id; touch run",
+    'it\'s "so" \\',
+    "*",
+    "[x]",
+    "中文 名字",
+    "图/1.jpg",
+]
+
+
+@pytest.mark.fault(
+    "an id that the shell completes holds blanks, quotes, or a command in `$(…)`",
+    "bash gets it quoted, in the quotes that are open: one word, which is the id and is not run",
+    kind="scripts",
+)
+@pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
+@pytest.mark.parametrize("opened", ["", "'", '"'])
+def test_bash_gets_any_id_as_one_word_that_is_not_run(datakit: Run, small: Path, opened: str) -> None:
+    rows = "".join(
+        json.dumps({"id": id_, "text": f"question {id_}", "label": "a"}) + "\n" for id_ in HOSTILE_IDS
+    )
+    (small / "data.jsonl").write_text(rows)
+    build("recipes/small.yaml", card=False)
+    (small / "script").write_text(datakit("completion", "bash").out)
+    starter = small / "datakit"
+    starter.write_text(f'#!/bin/bash\nexec {sys.executable} -m datakit.cli "$@"\n')
+    starter.chmod(0o755)
+    asked = (
+        'source ./script; COMP_WORDS=(datakit why build/small "$1"); COMP_CWORD=3; '
+        "_datakit_completion ./datakit; "
+        'for word in "${COMPREPLY[@]}"; do eval "printf \'%s\\n\' $1$word$1"; done'
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(datakit_package.__file__).parent.parent),
+        "LC_ALL": "C.UTF-8",
+    }
+    done = subprocess.run(
+        ["bash", "--norc", "-c", asked, "bash", opened],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=small,
+    )
+    assert done.stdout.splitlines() == HOSTILE_IDS, done.stderr
+    assert not (small / "run").exists()
 
 
 def test_other_shells_are_refused(datakit: Run) -> None:

@@ -105,7 +105,7 @@ def test_poor_pictures_are_chosen_and_the_page_filters_by_each_fault(tmp_path: P
     assert frame["id"].to_list() == [record["id"] for record in draft.records[:2]]
     assert [sorted(tags) for tags in frame["@tags"]] == [
         ["dark", "poor_picture"],
-        ["blurry", "framed", "poor_picture"],
+        ["blurry", "framed", "label_conflict", "poor_picture"],
     ]
     assert notes == []
     assert {"dark", "framed", "poor_picture"} <= set(words_in("zh")) & set(words_in("en"))
