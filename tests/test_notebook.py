@@ -15,7 +15,7 @@ from PIL import Image
 
 import datakit as dk
 from datakit.core.errors import RecipeErrors, UserError
-from datakit.notebook import outside_loop
+from datakit.outside_loop import outside_loop
 from tests.support.toys import AsyncWork, Numbers, OnlyOdd, Work
 from tests.support.waiting import until
 
