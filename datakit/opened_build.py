@@ -257,7 +257,9 @@ class DataCard:
 
     def _repr_html_(self) -> str:
         style = "width:100%;height:640px;border:1px solid #c9ced6"  # a frame keeps the page's styles inside
-        return f'<iframe srcdoc="{html.escape(self.html)}" style="{style}"></iframe>'
+        # Without a base of its own, the page's `#gallery` would be that of the notebook's address.
+        page = self.html.replace("<head>", '<head><base href="about:srcdoc">', 1)
+        return f'<iframe srcdoc="{html.escape(page)}" style="{style}"></iframe>'
 
 
 def recipe_of(build: BuildFolder, overrides: tuple[str, ...] = ()) -> Recipe | None:
