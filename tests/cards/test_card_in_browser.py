@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from datakit.cards import write_card
-from datakit.opened_build import OpenedBuild
+from datakit.opened_build import open_build
 from tests.support.card_builds import ecom
 
 pytestmark = pytest.mark.browser
@@ -142,7 +142,7 @@ def test_nothing_is_wider_than_a_phone(browser: Any, card: Path, scheme: str) ->
 
 def test_in_a_notebook_links_lead_within_the_card(browser: Any, tmp_path: Path) -> None:
     """A frame without an address of its own would take them for links of the notebook's page."""
-    shown = OpenedBuild(ecom(tmp_path).write()).card()._repr_html_()
+    shown = open_build(ecom(tmp_path).write()).card()._repr_html_()
     notebook = tmp_path / "notebook.html"
     notebook.write_text(f"<!doctype html><meta charset=utf-8>{shown}", "utf-8")
     page = browser.new_page(viewport={"width": 1000, "height": 800})
