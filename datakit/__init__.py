@@ -17,10 +17,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datakit.commands import card, check, diff, evaluate, plan, review, why
+    from datakit.commands import build, card, check, diff, evaluate, plan, review, why
     from datakit.core.outcome import Rejected
     from datakit.function_steps import step
-    from datakit.library import build, load
+    from datakit.library import load
     from datakit.notebook import Records, apply
     from datakit.opened_build import OpenedBuild, open_build
     from datakit.recipe.recipe import Recipe
@@ -38,7 +38,7 @@ _FACE = {
     "Records": "datakit.notebook",
     "Rejected": "datakit.core.outcome",
     "apply": "datakit.notebook",
-    "build": "datakit.library",
+    "build": "datakit.commands",
     "card": "datakit.commands",
     "check": "datakit.commands",
     "diff": "datakit.commands",

@@ -7,140 +7,51 @@ dk.why("build/ecom_v3", "screen-0001").steps    # as `datakit why`
 
 from __future__ import annotations
 
-import html
-import io
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
-
-from pydantic import BaseModel
+from typing import TypeVar
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.tasks import of_task
-from datakit.cards.diff import Diff
-from datakit.checking.check import Report
 from datakit.cli.build_path import BuildPath
-from datakit.core.counted import counted
-from datakit.evaluation.evaluation import Evaluated
 from datakit.opened_build import DataCard, OpenedBuild
 from datakit.recipe.recipe import Recipe
+from datakit.run.build import FULL, Options
 from datakit.run.plan import Plan
 from datakit.run.progress import Progress
-from datakit.run.why import Story
+from datakit.shown import Evaluations, ReviewPage, ShownBuild, ShownDiff, ShownPlan, ShownReport, ShownStory
 
 T = TypeVar("T", bound=str | Path)
 
 
-class Shown:
-    """Shown as its command prints it."""
+def build(
+    recipe: str | Path | Recipe,
+    *,
+    overrides: str | Iterable[str] = (),
+    options: Options = FULL,
+    progress: Progress | None = None,
+    card: bool = True,
+    check: bool = True,
+) -> ShownBuild:
+    """The build of a recipe with its training configuration and, unless `card` is False, its data card.
 
-    def _tell(self) -> None:
-        """Prints it."""
-        raise NotImplementedError
+    A card of an earlier build that is left says so, and `outdated` of the result names it.
 
-    def __repr__(self) -> str:
-        with redirect_stdout(io.StringIO()) as out:
-            self._tell()
-        return out.getvalue().rstrip("\n")
+    >>> import datakit as dk
+    >>> result = dk.build("recipes/ecom_v1.yaml")
+    >>> [card.name for card in result.cards]
+    ['ecom_v1.md', 'ecom_v1.html']
 
-    def _repr_html_(self) -> str:
-        return f"<pre style='overflow-x:auto'>{html.escape(repr(self))}</pre>"
+    In a notebook a bar shows the progress; elsewhere nothing does, unless `progress` is given. An interrupt
+    stops the work, and the same call goes on from there.
 
+    Unless `check` is False, a build at which the trainer would stop or drop records raises BuildFailed.
+    """
+    from datakit import library
 
-class _ShownModel(Shown, BaseModel):
-    @classmethod
-    def of(cls, value: BaseModel) -> Self:
-        """The same values."""
-        return cls.model_construct(value.model_fields_set, **dict(value))
-
-
-class ShownPlan(_ShownModel, Plan):
-    """A plan, shown as `datakit plan` prints it."""
-
-    def _tell(self) -> None:
-        from datakit.cli.plan import show
-
-        show(self)
-
-
-class ShownStory(_ShownModel, Story):
-    """A record's life, shown as `datakit why` prints it."""
-
-    def _tell(self) -> None:
-        from datakit.cli.why import SHORT, show
-
-        show(self, SHORT)
-
-
-class ShownDiff(_ShownModel, Diff):
-    """Differences, shown as `datakit diff` prints them."""
-
-    def _tell(self) -> None:
-        from datakit.cli.diff import show
-
-        show(self)
-
-
-class ShownReport(Shown, Report):
-    """Findings of a check, shown as `datakit check` prints them."""
-
-    def _tell(self) -> None:
-        from datakit.cli.check import show
-
-        show(self)
-
-
-@dataclass(frozen=True, repr=False)
-class Evaluations(Shown):
-    """Scores of one file of answers or several, shown as `datakit evaluate` prints them."""
-
-    results: list[Evaluated]
-    """One a file; the later ones are compared with the first."""
-    written: list[list[Path]]
-    """The files of each: document, outcomes and page."""
-    ledger: Path | None
-    """The ledger that the scores stand in; None where they were kept out of it."""
-    build: BuildFolder
-    kept: dict[Path, Path] = field(default_factory=dict)
-    """Pages and cards that somebody had edited -> where they lie now."""
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """Score -> value of the first file, such as `accuracy` and `macro_f1`, from 0 to 1."""
-        return {name: figure.value for name, figure in self.results[0].evaluation.metrics.items()}
-
-    def _tell(self) -> None:
-        from datakit.cli.evaluate import show
-        from datakit.cli.tables import print_kept
-
-        for result, files in zip(self.results, self.written, strict=True):
-            show(result, files, self.build)
-        for path, now in self.kept.items():
-            print_kept(path, now)
-
-
-@dataclass(frozen=True, repr=False)
-class ReviewPage(Shown):
-    """A page on which people accept, relabel and drop records."""
-
-    page: Path | None
-    """None where no record is to be reviewed."""
-    records: int
-    notes: list[str]
-
-    def _tell(self) -> None:
-        for note in self.notes:
-            print(f"Note: {note}")
-        if self.page is None:
-            print("No record is to be reviewed.")
-        else:
-            print(f"{counted(self.records, 'record')} to review: {self.page}")
-
-    def _repr_html_(self) -> str:
-        link = "" if self.page is None else f"<a href='{html.escape(self.page.as_uri())}'>open the page</a>"
-        return f"{super()._repr_html_()}{link}"
+    named = _each(overrides) if isinstance(overrides, str) else tuple(overrides)
+    made = library.build(recipe, overrides=named, options=options, progress=progress, card=card, check=check)
+    return ShownBuild(**vars(made))
 
 
 def plan(
@@ -164,7 +75,7 @@ def plan(
     """
     from datakit.estimate import estimate_calls
     from datakit.library import load
-    from datakit.notebook import outside_loop
+    from datakit.outside_loop import outside_loop
     from datakit.run.plan import plan as planned
 
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, _each(overrides))

@@ -11,6 +11,7 @@ import polars as pl
 
 from datakit.core.errors import DatakitError, UserError, did_you_mean
 from datakit.core.outcome import Batch, Done, Outcome, Reject, Rejected
+from datakit.core.registry import FUNCTION
 from datakit.core.step_context import StepContext
 from datakit.core.transform import (
     Annotator,
@@ -37,7 +38,8 @@ def step(
     pays: bool = False,
     version: str | int = "",
 ) -> Callable[[Callable[..., Any]], Transform]:
-    """A function as a step of `dk.apply`, which can still be called as a function.
+    """A function as a step of `dk.apply`, which can still be called as a function. A recipe has no such
+    steps: it runs no code.
 
     >>> import datakit as dk
     >>> @dk.step(gives={"length": int})
@@ -71,7 +73,7 @@ def step(
         base: type[_Free] | type[_Paid] = _Paid if pays else _Free
         space: dict[str, Any] = {
             "function": own,
-            "registered_name": f"step.{own.name}",
+            "registered_name": f"{FUNCTION}{own.name}",
             "__doc__": function.__doc__,
             "__module__": function.__module__,
         }

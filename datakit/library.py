@@ -15,7 +15,7 @@ from datakit.artifacts.report import BuildReport
 from datakit.core.errors import UserError
 from datakit.core.settings import Settings
 from datakit.core.transform import Artifact
-from datakit.notebook import outside_loop
+from datakit.outside_loop import outside_loop
 from datakit.recipe.recipe import Recipe, load_recipe
 from datakit.run.build import FULL, BuildResult, Options
 from datakit.run.build import build as run_build
@@ -58,17 +58,7 @@ def build(
 ) -> BuildResult:
     """The build of a recipe with its training configuration and, unless `card` is False, its data card.
 
-    A card of an earlier build that is left says so, and `outdated` of the result names it.
-
-    >>> import datakit as dk
-    >>> result = dk.build("recipes/ecom_v1.yaml")
-    >>> [card.name for card in result.cards]
-    ['ecom_v1.md', 'ecom_v1.html']
-
-    In a notebook a bar shows the progress; elsewhere nothing does, unless `progress` is given. An interrupt
-    stops the work, and the same call goes on from there.
-
-    Unless `check` is False, a build at which the trainer would stop or drop records raises BuildFailed.
+    As `datakit build` and `dk.build` make it; see there.
     """
     checked = recipe if isinstance(recipe, Recipe) else load(recipe, overrides)
     finishers = [_training, _serving, *([_checking] if check else []), _tasks, _verdict]

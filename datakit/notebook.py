@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
+import inspect
 import shutil
-import signal
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import polars as pl
 
@@ -27,6 +23,7 @@ from datakit.core.record import COLUMNS
 from datakit.core.settings import LlmSettings, RunSettings
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Emitter, Reader, Transform
+from datakit.outside_loop import outside_loop
 from datakit.recipe.recipe import Step, project_of
 from datakit.run.columns import Algebra
 from datakit.run.emission import emit
@@ -35,12 +32,10 @@ from datakit.run.progress import Progress
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import store_folder
 from datakit.run.store_repair import sound_store
-from datakit.shown_records import Record, table
+from datakit.shown_records import Record, check_column, shown_columns, table
 
 if TYPE_CHECKING:
     from datakit.plots import Plots
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -56,6 +51,8 @@ class Records:
     ('优惠券领取页面', ['screen-0004', 'screen-0005'])
     >>> data.filter(id="screen-0004").plot.balance()
     plot: Records by label
+    >>> data["id"].to_list()
+    ['screen-0001', 'screen-0004', 'screen-0005']
     """
 
     frame: pl.DataFrame
@@ -68,30 +65,56 @@ class Records:
 
     def __repr__(self) -> str:
         steps = ", ".join(f"{step.name} {step.records_out:,}" for step in self.report)
-        return f"{len(self):,} records, {self.rejects.height:,} rejected ({steps})\n{self.frame}"
+        head = f"{len(self):,} records, {self.rejects.height:,} rejected ({steps})"
+        return f"{head}\n{self.frame.select(shown_columns(self.frame.columns))}"
 
     def __iter__(self) -> Iterator[Record]:
-        return map(Record, self.frame.iter_rows(named=True))
+        return map(Record, self._plain().iter_rows(named=True))
 
     @overload
     def __getitem__(self, at: int) -> Record: ...
     @overload
     def __getitem__(self, at: slice) -> Records: ...
-    def __getitem__(self, at: int | slice) -> Record | Records:
+    @overload
+    def __getitem__(self, at: str) -> pl.Series: ...
+    def __getitem__(self, at: int | slice | str) -> Record | Records | pl.Series:
         if isinstance(at, slice):
             return replace(self, frame=self.frame[at])
+        if isinstance(at, str):
+            check_column(self.frame, at)
+            return self.frame[at]
         if not -len(self) <= at < len(self):
             raise IndexError(f"there is no record {at}: there are {len(self):,}")
-        return Record(self.frame.row(at, named=True))
+        return Record(self._plain().row(at, named=True))
 
     def filter(self, *predicates: Any, **values: Any) -> Records:
-        """The records that satisfy polars' `predicates`, and whose columns have these `values`."""
-        return replace(self, frame=self.frame.filter(*predicates, **values))
+        """The records that satisfy all `predicates`, and whose columns have these `values`.
+
+        A predicate is one of polars, or a function of a record.
+
+        >>> import polars as pl
+        >>> data.filter(label="退货页面")["id"].to_list()
+        ['screen-0005']
+        >>> len(data.filter(lambda record: "页面" in record["label"])), len(data.filter(pl.col("text") != ""))
+        (3, 0)
+        """
+        frame = self.frame
+        for name in values:
+            check_column(frame, name)
+        own = [one for one in predicates if callable(one)]
+        frame = frame.filter(*(one for one in predicates if not callable(one)), **values)
+        for one in own:
+            kept = [bool(one(record)) for record in replace(self, frame=frame)]
+            frame = frame.filter(pl.Series(kept, dtype=pl.Boolean))
+        return replace(self, frame=frame)
 
     def sample(self, n: int, *, label: str | None = None, seed: int = 7) -> Records:
         """`n` records by chance, in their order, the same for the same seed; all where there are fewer.
 
         `label` chooses among those of a class. Raises UserError for one that no record has.
+
+        >>> len(data.sample(2)), data.sample(1, label="退货页面")[0]["id"]
+        (2, 'screen-0005')
         """
         frame = self.frame
         if label is not None:
@@ -104,13 +127,21 @@ class Records:
 
     @property
     def plot(self) -> Plots:
-        """`balance()`, `lengths()` and `confusion()`, drawn as on a data card."""
+        """`balance()`, `lengths()` and `confusion()`, drawn as on a data card.
+
+        >>> data.plot
+        plots: balance(), lengths(), confusion()
+        """
         from datakit.plots import Plots
 
         return Plots(self.frame)
 
     def to_pandas(self) -> Any:
-        """The columns as a pandas frame, without what the engine notes (names that begin with `@`)."""
+        """The columns as a pandas frame, without what the engine notes (names that begin with `@`).
+
+        >>> data.to_pandas()["id"].tolist()
+        ['screen-0001', 'screen-0004', 'screen-0005']
+        """
         if find_spec("pandas") is None:
             raise UserError("to_pandas needs the package pandas", remedy="Install it: pip install pandas")
         import pandas
@@ -118,7 +149,11 @@ class Records:
         return pandas.DataFrame(self._plain().to_dict(as_series=False))
 
     def to_datasets(self) -> Any:
-        """The columns as a `datasets.Dataset`, the pictures as its images. Needs datakit's extra `hub`."""
+        """The columns as a `datasets.Dataset`, the pictures as its images. Needs datakit's extra `hub`.
+
+        >>> data.to_datasets()[0]["images"][0].size
+        (720, 1560)
+        """
         if find_spec("datasets") is None:
             raise missing_extra("datasets", "hub", "Records.to_datasets")
         import datasets
@@ -127,7 +162,11 @@ class Records:
         return made.cast_column("images", [datasets.Image()]) if "images" in made.column_names else made
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """The columns as a file: `.parquet`, or `.jsonl`. Raises UserError for one that is there."""
+        """The columns as a file: `.parquet`, or `.jsonl`. Raises UserError for one that is there.
+
+        >>> data.save("three.jsonl").name
+        'three.jsonl'
+        """
         place = Path(path)
         if place.suffix not in (".parquet", ".jsonl"):
             raise UserError(f"{place} ends in neither .parquet nor .jsonl", remedy="Name it so.")
@@ -151,6 +190,12 @@ class Records:
 
         What they leave out is in `rejects`. Raises the errors of a build, and UserError for a folder that
         holds something.
+
+        >>> import datakit as dk
+        >>> chat = dk.render.Chat(prompt="ecom/classify_v1.j2", answer="label_only")
+        >>> chats = dk.apply([chat], data, labels="templates/ecom/labels.yaml", quiet=True)
+        >>> chats.emit(dk.emit.Llamafactory(), out="emitted")
+        notebook_train.json, dataset_info.json, emitted.json in emitted; 0 records left out
         """
         return _emit(self.frame, emitters, Path(out), name)
 
@@ -163,7 +208,16 @@ class Records:
 
 @dataclass(frozen=True)
 class Emitted:
-    """Files that emitters wrote."""
+    """Files that emitters wrote.
+
+    >>> import datakit as dk
+    >>> source = dk.read.Jsonl(path="examples/ecom/train.jsonl", image="image", label="label")
+    >>> chat = dk.render.Chat(prompt="ecom/classify_v1.j2", answer="label_only")
+    >>> data = dk.apply([chat], source, take=2, labels="templates/ecom/labels.yaml", quiet=True)
+    >>> done = data.emit(dk.emit.Parquet(), out="as_parquet")
+    >>> done.folder.name, done.rejects.height
+    ('as_parquet', 0)
+    """
 
     folder: Path
     files: list[Path]
@@ -202,6 +256,7 @@ def apply(
     >>> [(step.name, step.records_out) for step in data.report]
     [('read.jsonl', 3), ('guard.image', 3)]
     """
+    first = _checked(steps, data)
     base = Path.cwd()
     context = StepContext(
         base=base,
@@ -214,17 +269,44 @@ def apply(
         run=run or RunSettings(),
     )
     progress = Progress(quiet)
-    return outside_loop(lambda: _apply(list(steps), data, context, take, progress), progress.cancel)
+    return outside_loop(lambda: _apply(list(steps), first, context, take, progress), progress.cancel)
+
+
+def _checked(steps: Sequence[Transform], data: Any) -> Reader | pl.DataFrame:
+    """Where the records come from. Raises UserError for what is no step, or has no records."""
+    if isinstance(steps, Transform | str) or callable(steps):
+        raise UserError("the steps are no list", remedy="Such as `dk.apply([dk.guard.Image()], data)`.")
+    for step in steps:
+        if not isinstance(step, Transform):
+            raise _no_step(step)
+        if isinstance(step, Reader | Emitter):
+            kind, remedy = ("a reader", "data") if isinstance(step, Reader) else ("an emitter", "emit")
+            raise UserError(f"{step.name()} is {kind}, which is no step here", remedy=_ELSEWHERE[remedy])
+    frame = data.frame if isinstance(data, Records) else data
+    if not isinstance(frame, Reader | pl.DataFrame):
+        remedy = "Give a reader such as `dk.read.Jsonl(path=…)`, records of dk.apply, or a polars frame"
+        raise UserError(f"{type(data).__name__} holds no records: {data!r:.60}", remedy=f"{remedy}.")
+    return frame
+
+
+def _no_step(given: Any) -> UserError:
+    if isinstance(given, str):
+        return UserError(f"`{given}` is a name, not a step", remedy="Such as `dk.guard.Image()`.")
+    if inspect.isclass(given) and issubclass(given, Transform):
+        return UserError(f"{given.__name__} is the class of a step", remedy=f"Write `{given.__name__}()`.")
+    if callable(given):
+        remedy = 'Put `@dk.step(gives={"column": int})` before its `def`.'
+        return UserError(f"the function {getattr(given, '__name__', given)} is no step", remedy=remedy)
+    return UserError(f"{given!r:.60} is no step", remedy="Such as `dk.guard.Image()`.")
 
 
 def _apply(
     steps: list[Transform],
-    data: Reader | Records | pl.DataFrame,
+    frame: Reader | pl.DataFrame,
     context: StepContext,
     take: int | None,
     progress: Progress,
 ) -> Records:
-    frame = data.frame if isinstance(data, Records) else data
     first = [frame] if isinstance(frame, Transform) else []
     plan = [Step(number, item, f"step {number}") for number, item in enumerate([*first, *steps], 1)]
     store = sound_store(store_folder(context.project, context.run.store), progress.say)
@@ -248,6 +330,9 @@ def _apply(
 def _emit(frame: pl.DataFrame, emitters: Sequence[Emitter], out: Path, name: str) -> Emitted:
     if not emitters:
         raise UserError("no emitter is named", remedy="Such as `dk.emit.Llamafactory()`.")
+    for one in emitters:
+        if not isinstance(one, Emitter):
+            raise UserError(f"{one!r:.60} is no emitter", remedy="Such as `dk.emit.Llamafactory()`.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is there already", remedy="Name a new folder.")
     base, progress = Path.cwd(), Progress(quiet=True)
@@ -287,57 +372,7 @@ def _given(frame: pl.DataFrame, folder: Path) -> RecordFrames:
     return frames
 
 
-_LOOK_S = 0.2
-
-
-def outside_loop(work: Callable[[], T], cancel: Callable[[], None]) -> T:
-    """Runs `work` here, or in a thread of its own when an event loop is running (as in notebooks).
-
-    An interrupt of the notebook calls `cancel` and waits until the thread has stopped, so that nothing is
-    paid behind the user's back.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return work()
-    box: list[Any] = []
-    finished = threading.Event()  # Python 3.11 holds a thread whose `join` was interrupted to have ended
-
-    def target() -> None:
-        try:
-            box.append((True, work()))
-        except BaseException as error:  # raised again below, in the caller's thread
-            box.append((False, error))
-        finally:
-            finished.set()
-
-    # In the context of the caller, by which a notebook knows the cell that shows the progress.
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(target,), name="datakit")
-    try:
-        with _interrupt_raises():  # from before it starts: work may be interrupted at once
-            thread.start()
-            while not finished.wait(_LOOK_S):  # a signal just before a wait begins is seen at its end only
-                pass
-    except KeyboardInterrupt:
-        cancel()
-        if thread.ident is not None:
-            finished.wait()
-        raise
-    fine, value = box[0]
-    if not fine:
-        raise value
-    result: T = value
-    return result
-
-
-@contextmanager
-def _interrupt_raises() -> Iterator[None]:
-    """Interrupts raise KeyboardInterrupt at once: the handler of asyncio would wait for the loop."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+_ELSEWHERE = {
+    "data": "Give it as the data: `dk.apply([], dk.read.Jsonl(path=…))`.",
+    "emit": "Write files with `dk.apply(…).emit(dk.emit.Llamafactory(), out=…)`.",
+}

@@ -20,8 +20,8 @@ from datakit.pages.blocks import Card
 from datakit.pages.layout import render_html, render_markdown
 
 if TYPE_CHECKING:
-    from datakit.commands import ShownDiff, ShownStory
     from datakit.recipe.recipe import Recipe
+    from datakit.shown import ShownDiff, ShownStory
 
 PREDICTIONS: dict[str, Any] = {
     "id": pl.String,
@@ -68,11 +68,20 @@ class OpenedBuild:
 
     @property
     def path(self) -> Path:
+        """The build's folder.
+
+        >>> built.path.name
+        'ecom_v1'
+        """
         return self.folder.path
 
     @property
     def name(self) -> str:
-        """The recipe's name."""
+        """The recipe's name.
+
+        >>> built.name
+        'ecom_v1'
+        """
         return self.report.name
 
     @cached_property
@@ -80,23 +89,40 @@ class OpenedBuild:
         """All records with what the steps found out, scanned lazily.
 
         `part` is train, val or general; `rows` says how often the record stands in the training file.
+
+        >>> built.records.group_by("part").len().sort("len").collect().rows()
+        [('val', 24), ('train', 116)]
         """
         names = self.folder.columns
         return self.folder.records.select(name for name in names if not name.startswith("@"))
 
     @property
     def rejects(self) -> pl.LazyFrame:
-        """Dropped records: id, step, name, state, reason, detail, source_file, source_line."""
+        """Dropped records: id, step, name, state, reason, detail, source_file, source_line.
+
+        >>> built.rejects.select("id", "reason").collect().rows()
+        []
+        """
         return self.folder.rejects
 
     @property
     def report(self) -> BuildReport:
-        """The account of every step."""
+        """The account of every step.
+
+        >>> [(step.name, step.records_out) for step in built.report.steps][:2]
+        [('read.jsonl', 140), ('guard.image', 140)]
+        >>> [finding.kind for finding in built.report.verdict if finding.state != "passed"]
+        ['few_records', 'untested_class']
+        """
         return self.folder.report
 
     @property
     def check(self) -> CheckReport | None:
-        """What LLaMA-Factory would do with every row; None for a build that was not checked."""
+        """What LLaMA-Factory would do with every row; None for a build that was not checked.
+
+        >>> built.check.errors
+        0
+        """
         return self.folder.check
 
     def predictions(self, split: str = "val") -> pl.DataFrame:
@@ -104,6 +130,13 @@ class OpenedBuild:
 
         The one file of answers in the build's runs is read, LLaMA-Factory's own form included. Raises
         UserError when there is none, or more than one.
+
+        >>> from datakit.core.errors import UserError
+        >>> try:
+        ...     built.predictions()
+        ... except UserError as error:
+        ...     print(error.remedy)
+        Make them with `datakit predict`, or name a file with --predictions.
         """
         from datakit.evaluation.from_build import read_answers
         from datakit.evaluation.runs import find_predictions
@@ -116,10 +149,13 @@ class OpenedBuild:
 
         The recipe's steps are gone through again with the stored results, and nothing is paid; without
         `replay`, or where the recipe is gone, the build's own notes are told.
+
+        >>> [step.name for step in built.why("screen-0001").steps][:2]
+        ['read.jsonl', 'guard.image']
         """
-        from datakit.commands import ShownStory
         from datakit.run.store import store_folder
         from datakit.run.why import why
+        from datakit.shown import ShownStory
 
         recipe = recipe_of(self.folder)
         project = recipe.project if recipe else self.path.parent.parent
@@ -127,7 +163,11 @@ class OpenedBuild:
         return ShownStory.of(why(self.folder, id_, recipe=recipe, store=store, replay=replay))
 
     def card(self) -> DataCard:
-        """The data card, shown as a page in a notebook. It is made anew; nothing is written."""
+        """The data card, shown as a page in a notebook. It is made anew; nothing is written.
+
+        >>> "## Verdict" in built.card().markdown
+        True
+        """
         from datakit.cards.write import make_card
 
         return DataCard(make_card(self.folder))
@@ -141,6 +181,13 @@ class OpenedBuild:
         `why`, the two likeliest labels with their probability, `worth` (errors that its label speaks about),
         `alike` (records it stands for), `likeness` to the nearest labelled record and what each voice `said`.
         Nothing is written or paid. Raises UserError where the recipe is gone or no record lacks a label.
+
+        >>> from datakit.core.errors import UserError
+        >>> try:
+        ...     built.next_records(5)
+        ... except UserError as error:
+        ...     print(error.message)
+        every record of ...ecom_v1 has a label: there is none to propose
         """
         from datakit.next_records import next_records
 
@@ -148,9 +195,13 @@ class OpenedBuild:
         return found.table()
 
     def diff(self, other: OpenedBuild | str | Path) -> ShownDiff:
-        """What differs from here to `other`, a build or its folder: labels, records, texts, scores."""
-        from datakit.commands import ShownDiff
+        """What differs from here to `other`, a build or its folder: labels, records, texts, scores.
+
+        >>> built.diff("build/ecom_v1").same
+        True
+        """
         from datakit.compared_builds import compare
+        from datakit.shown import ShownDiff
 
         after = other if isinstance(other, OpenedBuild) else open_build(other)
         return ShownDiff.of(compare(self.folder, after.folder))
@@ -163,21 +214,40 @@ class OpenedBuild:
 
 @dataclass(frozen=True)
 class DataCard:
-    """A data card in Markdown and as one page of HTML."""
+    """A data card in Markdown and as one page of HTML.
+
+    >>> import datakit as dk
+    >>> card = dk.card("build/ecom_v1")
+    >>> card.card.name
+    'ecom_v1'
+    """
 
     card: Card
 
     @cached_property
     def markdown(self) -> str:
+        """The card as the hub shows it, without its pictures.
+
+        >>> "## Verdict" in card.markdown
+        True
+        """
         return render_markdown(self.card)
 
     @cached_property
     def html(self) -> str:
-        """One page: no script, nothing loaded from elsewhere."""
+        """One page: nothing is loaded from elsewhere, and no script runs but its own.
+
+        >>> card.html.startswith("<!doctype html>")
+        True
+        """
         return render_html(self.card)
 
     def write(self, folder: str | Path) -> list[Path]:
-        """The files of the card, written into `folder` as `datakit build` writes them into data_cards/."""
+        """The files of the card, written into `folder` as `datakit build` writes them into data_cards/.
+
+        >>> [path.name for path in card.write("cards")][:2]
+        ['ecom_v1.md', 'ecom_v1.html']
+        """
         from datakit.pages.writing import write_pages
 
         return write_pages(self.card, Path(folder))
@@ -187,7 +257,9 @@ class DataCard:
 
     def _repr_html_(self) -> str:
         style = "width:100%;height:640px;border:1px solid #c9ced6"  # a frame keeps the page's styles inside
-        return f'<iframe srcdoc="{html.escape(self.html)}" style="{style}"></iframe>'
+        # Without a base of its own, the page's `#gallery` would be that of the notebook's address.
+        page = self.html.replace("<head>", '<head><base href="about:srcdoc">', 1)
+        return f'<iframe srcdoc="{html.escape(page)}" style="{style}"></iframe>'
 
 
 def recipe_of(build: BuildFolder, overrides: tuple[str, ...] = ()) -> Recipe | None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
-from datakit.core.errors import UserError, did_you_mean
+from datakit.core.errors import UserError
 from datakit.core.record import TRAIN, VAL
 from datakit.pages import charts
 from datakit.pages.figures import histogram, spread
+from datakit.shown_records import check_column
 
 _LENGTHS = ("prompt_chars", "ocr_text", "text")
 _NONE = "no label"
@@ -19,13 +20,25 @@ _NONE = "no label"
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot as SVG, shown in a notebook."""
+    """A plot as SVG, shown in a notebook.
+
+    >>> import datakit as dk
+    >>> source = dk.read.Jsonl(path="examples/ecom/train.jsonl", image="image", label="label")
+    >>> data = dk.apply([], source, take=3, quiet=True)
+    >>> plot = data.plot.balance()
+    >>> plot.title, "</svg>" in plot.svg
+    ('Records by label', True)
+    """
 
     svg: str
     title: str
 
     def save(self, path: str | Path) -> Path:
-        """The file, SVG."""
+        """The file, SVG.
+
+        >>> plot.save("balance.svg").name
+        'balance.svg'
+        """
         Path(path).write_text(self.svg, "utf-8")
         return Path(path)
 
@@ -38,12 +51,26 @@ class Plot:
 
 @dataclass(frozen=True)
 class Plots:
-    """What can be drawn of records. Raises UserError for a column that there is not, or that is empty."""
+    """What can be drawn of records. Raises UserError for a column that there is not, or that is empty.
+
+    >>> import datakit as dk
+    >>> source = dk.read.Jsonl(path="examples/ecom/train.jsonl", image="image", label="label")
+    >>> data = dk.apply([], source, take=3, quiet=True)
+    >>> data.plot
+    plots: balance(), lengths(), confusion()
+    """
 
     frame: pl.DataFrame
 
+    def __repr__(self) -> str:
+        return "plots: balance(), lengths(), confusion()"
+
     def balance(self, by: str = "label") -> Plot:
-        """Records of each class, the largest first; train beside val where there are splits."""
+        """Records of each class, the largest first; train beside val where there are splits.
+
+        >>> data.plot.balance()
+        plot: Records by label
+        """
         self._check(by)
         shown = self.frame.with_columns(pl.col(by).cast(pl.String).fill_null(_NONE))
         names = shown[by].value_counts(sort=True)[by].to_list()
@@ -56,7 +83,11 @@ class Plots:
 
     def lengths(self, column: str | None = None) -> Plot:
         """How long texts are, in characters; of a column of numbers, its values. Without a name that of
-        `prompt_chars`, `ocr_text` and `text` which there is."""
+        `prompt_chars`, `ocr_text` and `text` which there is.
+
+        >>> data.plot.lengths("label")
+        plot: Records by characters of label
+        """
         name = column or next((one for one in _LENGTHS if one in self.frame.columns), "text")
         self._check(name)
         kind = self.frame.schema[name]
@@ -78,6 +109,10 @@ class Plots:
 
         Such a frame is `dk.open_build(...).predictions()`. Records without a label are left out; an answer
         that is none of the labels, or none at all, counts as other.
+
+        >>> said = data.frame.select("id", predicted="label")
+        >>> data.plot.confusion(said)
+        plot: label and predicted
         """
         frame, column = self.frame, predicted
         if isinstance(predicted, pl.DataFrame):
@@ -107,8 +142,6 @@ class Plots:
         return [counts.get(name, 0) for name in names]
 
     def _check(self, name: str) -> None:
-        if name not in self.frame.columns:
-            hint = did_you_mean(name, self.frame.columns) or f"Columns: {', '.join(self.frame.columns)}."
-            raise UserError(f"the records have no column `{name}`", remedy=hint)
+        check_column(self.frame, name)
         if not self.frame.height:
             raise UserError("there is no record to draw")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from datakit.core.errors import UserError, did_you_mean
+
 if TYPE_CHECKING:
     from datakit.core.shown_picture import ShownPicture
 
@@ -20,12 +22,24 @@ _PICTURES = 3
 """Of a record in the table."""
 _CHARS = 200
 _HASHES = {"sha256", "phash", "looks"}
-_HIDDEN = {"source_file", "source_line", "images", "messages", *_HASHES}
+_MACHINE = {"source_file", "source_line", *_HASHES}
+_HIDDEN = {"images", "messages", *_MACHINE}
 _CELL = "text-align:left;vertical-align:top;max-width:24em;overflow-wrap:anywhere"
 
 
 class Record(dict[str, Any]):
-    """One record: column -> value. In a notebook with its pictures, large, and boxes drawn on them."""
+    """One record: column -> value. In a notebook with its pictures, large, and boxes drawn on them.
+
+    >>> import datakit as dk
+    >>> source = dk.read.Jsonl(path="examples/ecom/train.jsonl", image="image", label="label")
+    >>> record = dk.apply([], source, take=1, quiet=True)[0]
+    >>> record["label"], len(record["images"])
+    ('优惠券领取页面', 1)
+    """
+
+    def __repr__(self) -> str:
+        shown = {name: _short(_summary(value)) for name, value in self.items() if name not in _HASHES}
+        return "\n".join(f"{name}: {' '.join(text.split())}".rstrip() for name, text in shown.items())
 
     def _repr_html_(self) -> str:
         boxes = [name for name in self if _is_boxes(self[name])]
@@ -100,5 +114,27 @@ def _picture(own: ShownPicture, sides: Sequence[Sequence[float]], side_px: int) 
 
 
 def _cell(value: Any) -> str:
+    return html.escape(_short(value))
+
+
+def _short(value: Any) -> str:
     text = "" if value is None else str(value)
-    return html.escape(text if len(text) <= _CHARS else f"{text[:_CHARS]}…")
+    return text if len(text) <= _CHARS else f"{text[:_CHARS]}…"
+
+
+def _summary(value: Any) -> Any:
+    return f"{len(value):,} boxes" if _is_boxes(value) else value
+
+
+def shown_columns(names: Sequence[str]) -> list[str]:
+    """The columns that a person looks at: no hashes, no places in sources, no notes of the engine."""
+    own = [name for name in names if name not in _MACHINE and not name.startswith("@")]
+    return own or list(names)
+
+
+def check_column(frame: pl.DataFrame, name: str) -> None:
+    """Raises UserError for a column that there is not."""
+    if name not in frame.columns:
+        own = [one for one in frame.columns if not one.startswith("@")]
+        hint = did_you_mean(name, own) or f"Columns: {', '.join(own)}."
+        raise UserError(f"the records have no column `{name}`", remedy=hint)

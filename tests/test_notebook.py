@@ -15,7 +15,7 @@ from PIL import Image
 
 import datakit as dk
 from datakit.core.errors import RecipeErrors, UserError
-from datakit.notebook import outside_loop
+from datakit.outside_loop import outside_loop
 from tests.support.toys import AsyncWork, Numbers, OnlyOdd, Work
 from tests.support.waiting import until
 
@@ -234,3 +234,67 @@ def test_plots_of_records_are_svg_and_say_what_is_missing(project: Path) -> None
     ):
         with pytest.raises(UserError, match=words):
             draw()
+
+
+def test_records_are_chosen_by_a_function_and_columns_by_their_name(project: Path) -> None:
+    data = boxed(project)
+    assert data["id"].to_list() == ["r0", "r1", "r2", "r3"]
+    kept = data.filter(lambda record: record["label"] == "a", pl.col("text") != "")
+    assert kept["id"].to_list() == ["r2"]
+    assert len(data.filter(lambda record: None)) == 0
+    for ask in (lambda: data["labl"], lambda: data.filter(labl="a")):
+        with pytest.raises(UserError, match="no column `labl`") as caught:
+            ask()
+        assert "`label`" in caught.value.remedy
+
+
+def test_as_text_records_show_no_hashes_notes_or_places_in_sources(project: Path) -> None:
+    data = boxed(project)
+    for text in (repr(data), repr(data[0])):
+        assert "sha256" not in text
+        assert "@1.note" not in text
+    assert "source_file" not in repr(data)
+    assert "boxes: 1 boxes" in repr(data[0])
+    assert "@1.note" not in data[0]
+    assert next(iter(data)) == data[0]
+    assert repr(data.plot) == "plots: balance(), lengths(), confusion()"
+
+
+def plain(record: dict[str, object]) -> int:
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "words", "remedy"),
+    [
+        ([plain], "the function plain is no step", "@dk.step"),
+        (["guard.image"], "`guard.image` is a name", "dk.guard.Image()"),
+        ([dk.guard.Image], "Image is the class of a step", "Write `Image()`"),
+        ([3], "3 is no step", "dk.guard.Image()"),
+        (dk.guard.Image(), "the steps are no list", "[dk.guard.Image()]"),
+        ("guard.image", "the steps are no list", "[dk.guard.Image()]"),
+        ([Numbers(count=1)], "toy.numbers is a reader", "as the data"),
+        ([dk.emit.Llamafactory()], "emit.llamafactory is an emitter", ".emit("),
+    ],
+)
+def test_what_is_no_step_is_told_with_what_to_write(steps: object, words: str, remedy: str) -> None:
+    with pytest.raises(UserError) as caught:
+        dk.apply(steps, Numbers(count=2), quiet=True)  # type: ignore[arg-type]
+    assert words in caught.value.message
+    assert remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize("data", ["train.jsonl", Path("train.jsonl"), [{"id": "a"}], None, {"id": ["a"]}])
+def test_what_holds_no_records_is_told(data: object) -> None:
+    with pytest.raises(UserError, match="holds no records"):
+        dk.apply([], data, quiet=True)  # type: ignore[arg-type, call-overload, unused-ignore]
+    with pytest.raises(UserError, match="is no emitter"):
+        boxed(Path.cwd()).emit("llamafactory", out="x")  # type: ignore[arg-type]
+
+
+def test_a_recipe_says_why_it_has_no_steps_made_of_functions(project: Path) -> None:
+    (project / "recipes").mkdir(exist_ok=True)
+    recipe = project / "recipes" / "r.yaml"
+    recipe.write_text("name: r\nsteps:\n  - read.jsonl: {path: a.jsonl}\n  - step.words: {}\n", "utf-8")
+    with pytest.raises(RecipeErrors, match=r"(?s)r.yaml:4.*a recipe runs no code.*dk\.apply"):
+        dk.load(recipe)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
 STEP = """
@@ -53,3 +56,54 @@ def test_bar_is_shown_and_an_interrupted_cell_goes_on(project: Path, monkeypatch
     assert shown[-1] == "3"  # five were paid before the interrupt
     assert any("<progress value='" in bar and "max='8'" in bar for bar in bars)
     assert bars[-1] == ""
+
+
+STORED = """
+import time
+import datakit as dk
+from tests.support.toys import Numbers
+
+@dk.step(gives={"n": int}, reads="text", pays=True, version=1)
+def slow(record):
+    with open("paid.log", "a") as file:
+        file.write(record["text"] + "\\n")
+    time.sleep(0.1)
+    return int(record["text"])
+
+print(dk.apply([slow], Numbers(count=40)).report[-1].new)
+"""
+
+
+def test_a_kernel_that_is_interrupted_pays_nothing_twice(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the button of a notebook does it: a signal to the kernel while a cell is at work."""
+    from jupyter_client.manager import start_new_kernel
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    log = project / "paid.log"
+    manager, client = start_new_kernel(cwd=str(project))
+    try:
+        asked = client.execute(STORED)
+        until(lambda: log.exists() and len(log.read_text().split()) >= 5)
+        manager.interrupt_kernel()
+        replies = iter(lambda: client.get_shell_msg(timeout=60), None)
+        reply = next(one for one in replies if one["parent_header"]["msg_id"] == asked)
+        assert reply["content"]["ename"] == "KeyboardInterrupt"
+        before = log.read_text().split()
+        assert 5 <= len(before) < 40
+        shown: list[str] = []
+        client.execute_interactive(
+            STORED, timeout=60, output_hook=lambda message: shown.append(said(message))
+        )
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    paid = log.read_text().split()
+    assert sorted(paid, key=int) == [str(number) for number in range(40)]
+    assert "".join(shown).strip() == str(40 - len(before))
+
+
+def said(message: dict[str, Any]) -> str:
+    """What a cell printed."""
+    return str(message["content"]["text"]) if message["msg_type"] == "stream" else ""

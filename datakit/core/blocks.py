@@ -10,6 +10,8 @@ from datakit.core.word_diff import Piece, as_plain
 
 PROSE_CHARS = 24
 COMMAND_CHARS = 40
+MOST_COLUMNS = 5
+"""That a narrow page shows side by side."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class Table:
         return any(isinstance(cell, str) and len(cell) > PROSE_CHARS for cell in cells)
 
     @property
-    def has_prose(self) -> bool:
-        """Whether a column holds sentences: then rows are blocks of lines where the page is narrow."""
-        return any(self.prose(column) for column in range(len(self.head)))
+    def stacks(self) -> bool:
+        """Whether rows are blocks of lines where the page is narrow: of sentences, or of many columns."""
+        return len(self.head) > MOST_COLUMNS or any(self.prose(column) for column in range(len(self.head)))
 
     def commands(self, column: int) -> bool:
         """Whether the column holds text in fixed width that is too long for a line of its own."""

@@ -18,6 +18,9 @@ FOLDERS = ("read", "annotate", "guard", "curate", "balance", "render", "mix", "e
 GROUP = TRANSFORMS
 """Entry-point group through which other packages add transforms (`guard.mine = "package.module:Mine"`)."""
 
+FUNCTION = "step."
+"""Begins the names of functions that @dk.step made steps of dk.apply."""
+
 
 @cache
 def names() -> tuple[str, ...]:
@@ -46,6 +49,10 @@ def find(name: str) -> type[Transform]:
             raise broken(plugin, f"takes the name of datakit's own `{name}`")
         folder, _, module = name.partition(".")
         return _class_in(f"datakit.{folder}.{module}")
+    if plugin is None and name.startswith(FUNCTION):
+        words = f"`{name}`: a recipe runs no code, so it has no steps made of a function by @dk.step"
+        remedy = "Use it with dk.apply in Python, or make it a transform: docs/how-to/write-a-transform.md"
+        raise UserError(words, remedy=remedy)
     if plugin is None:
         hint = did_you_mean(name, names()) or "All transforms: datakit transforms"
         raise UserError(f"unknown step `{name}`", remedy=hint)

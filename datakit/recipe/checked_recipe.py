@@ -52,6 +52,9 @@ class Recipe:
     >>> import datakit as dk
     >>> [step.name for step in dk.load("recipes/ecom_v1.yaml").steps]
     ['read.jsonl', 'guard.image', 'guard.label', 'curate.split', 'render.chat']
+    >>> recipe = dk.load("recipes/ecom_v1.yaml")
+    >>> recipe
+    recipe ecom_v1: read.jsonl, guard.image, guard.label, curate.split, render.chat, emit.llamafactory
     """
 
     path: Path
@@ -73,23 +76,43 @@ class Recipe:
     places: Mapping[str, str] = field(default_factory=dict)
     """Key at the top -> `file:line:column`, for errors that are found later."""
 
+    def __repr__(self) -> str:
+        titles = (step.title for step in (*self.steps, *self.emitters))
+        return f"recipe {self.name}: {', '.join(titles)}"
+
     @property
     def project(self) -> Path:
-        """The folder that holds build/, data_cards/, templates/ and the result store."""
+        """The folder that holds build/, data_cards/, templates/ and the result store.
+
+        >>> recipe.project.name
+        'project'
+        """
         return project_of(self.path.parent)
 
     @property
     def build_folder(self) -> Path:
-        """Where its build lies, unless --out names another place."""
+        """Where its build lies, unless --out names another place.
+
+        >>> recipe.build_folder.relative_to(recipe.project).as_posix()
+        'build/ecom_v1'
+        """
         return self.project / "build" / self.name
 
     def look_folder(self, limit: int | None) -> Path:
-        """The same for a build of at most `limit` records of each source, which never replaces the whole."""
+        """The same for a build of at most `limit` records of each source, which never replaces the whole.
+
+        >>> recipe.look_folder(20).name
+        'ecom_v1.limit20'
+        """
         whole = self.build_folder
         return whole if limit is None else whole.with_name(f"{self.name}.limit{limit}")
 
     def context(self) -> StepContext:
-        """What the steps of this recipe get."""
+        """What the steps of this recipe get.
+
+        >>> recipe.context().seed
+        7
+        """
         return StepContext(
             base=self.path.parent,
             project=self.project,
@@ -129,7 +152,12 @@ class Recipe:
             yield TaskScope(task.name, task.labels, transforms, _writers(steps), task.weight)
 
     def for_task(self, name: str) -> Recipe:
-        """The recipe of one of its tasks alone: its steps and those of all, numbered anew."""
+        """The recipe of one of its tasks alone: its steps and those of all, numbered anew.
+
+        >>> several = dk.load("recipes/ecom_tasks.yaml")
+        >>> several.for_task(several.tasks[0].name).tasks
+        ()
+        """
         task = next(task for task in self.tasks if task.name == name)
         own = [step for step in self.steps if step.task in ("", name) and step.name != OF_TASKS]
         steps = tuple(replace(step, number=at, task="") for at, step in enumerate(own, 1))
@@ -137,7 +165,11 @@ class Recipe:
         return replace(self, steps=steps, labels=task.labels, tasks=(), data=data)
 
     def dump(self) -> str:
-        """The recipe as YAML that loads to the same steps, with a byte order mark where it needs one."""
+        """The recipe as YAML that loads to the same steps, with a byte order mark where it needs one.
+
+        >>> recipe.dump().splitlines()[0]
+        'version: 1'
+        """
         text = dump(dict(self.data), width=110)
         return BOM + text if needs_mark(text) else text
 

@@ -67,8 +67,9 @@ class BuildResult:
     """A finished build, and its data card.
 
     >>> import datakit as dk
-    >>> dk.build("recipes/ecom_v1.yaml").folder.name
-    'ecom_v1'
+    >>> result = dk.build("recipes/ecom_v1.yaml")
+    >>> result.folder.name, result.exit_code.name
+    ('ecom_v1', 'FINE')
     """
 
     folder: Path
@@ -83,9 +84,9 @@ class BuildResult:
 
     @property
     def exit_code(self) -> Exit:
-        if self.card_failed:
-            return Exit.USAGE
-        return Exit.PARTIAL if self.report.retry else Exit.FINE
+        """That of `datakit build`."""
+        fine = Exit.PARTIAL if self.report.retry else Exit.FINE
+        return Exit.USAGE if self.card_failed else fine
 
 
 @dataclass(frozen=True)

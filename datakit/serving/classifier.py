@@ -98,6 +98,10 @@ class Classifier(Asker):
         structured outputs). `max_answer_tokens`, of each turn, is twice its longest trained answer when not
         given; `threads` are for OCR and pictures. Raises UserError for a build that cannot be served as it
         was trained.
+
+        >>> with dk.Classifier.from_build("build/ecom_v1", "http://127.0.0.1:8000/v1") as classify:
+        ...     classify.model
+        'shop-7b'
         """
         return cls(
             BuildPrompts.load(of_task(BuildFolder(Path(build)), task), form=form),
@@ -117,11 +121,23 @@ class Classifier(Asker):
 
         An answer outside the label set is a Prediction with a `problem`, never a guess. Raises CannotClassify
         where no answer was had, StopProvider when the server can answer nobody.
+
+        >>> with dk.Classifier.from_build("build/ecom_v1", "http://127.0.0.1:8000/v1") as classify:
+        ...     classify.classify("examples/ecom/images/0001.jpg").predicted
+        '退货页面'
         """
         return _answered(self._call(self._judged(_item(image, columns))))
 
     async def aclassify(self, image: Picture | Sequence[Picture] | None, **columns: Any) -> Prediction:
-        """As `classify`, from any event loop."""
+        """As `classify`, from any event loop.
+
+        >>> import asyncio
+        >>> async def ask():
+        ...     with dk.Classifier.from_build("build/ecom_v1", "http://127.0.0.1:8000/v1") as classify:
+        ...         return await classify.aclassify("examples/ecom/images/0001.jpg")
+        >>> asyncio.run(ask()).predicted
+        '退货页面'
+        """
         return _answered(await asyncio.wrap_future(self._submit(self._judged(_item(image, columns)))))
 
     def classify_many(self, items: Iterable[Picture | Item]) -> Iterator[Prediction]:
@@ -129,6 +145,11 @@ class Classifier(Asker):
 
         `items` is read only as fast as answers come. A record without an answer is a Prediction with the
         problem `not_answered` or the fault of its picture, so that one bad file ends nothing.
+
+        >>> with dk.Classifier.from_build("build/ecom_v1", "http://127.0.0.1:8000/v1") as classify:
+        ...     found = classify.classify_many(["examples/ecom/images/0001.jpg", "gone.jpg"])
+        ...     [(one.predicted, one.problem) for one in found]
+        [('退货页面', ''), (None, 'image_missing')]
         """
         waiting: deque[Future[Prediction]] = deque()
         try:
@@ -148,6 +169,15 @@ class Classifier(Asker):
 
         The same stand in `prediction.boxes`, in hundredths. Raises UserError for a build whose boxes are in
         no model's numbers.
+
+        >>> from datakit.core.errors import UserError
+        >>> with dk.Classifier.from_build("build/ecom_v1", "http://127.0.0.1:8000/v1") as classify:
+        ...     found = classify("examples/ecom/images/0001.jpg")
+        ...     try:
+        ...         classify.boxes(found, "examples/ecom/images/0001.jpg")
+        ...     except UserError as error:
+        ...         print(error.message)
+        the answers of this build have no boxes in the numbers of a model
         """
         form = self._asking.form
         if not states_places(form):
@@ -160,9 +190,20 @@ class Classifier(Asker):
         return boxes_of(values, form, (header.width, header.height))
 
     def prompt_state(self) -> bytes:
+        """What the prompts of records that bring none depend on, as a digest.
+
+        >>> with dk.Classifier.from_build("build/ecom_v1", "http://127.0.0.1:8000/v1") as classify:
+        ...     len(classify.prompt_state()) > 0
+        True
+        """
         return self.prompts.build.fingerprint()
 
     def close(self) -> None:
+        """Gives threads, connections and files back; what is in flight is broken off.
+
+        >>> classify = dk.Classifier.from_build("build/ecom_v1", "http://127.0.0.1:8000/v1")
+        >>> classify.close()
+        """
         super().close()
         self._folder.cleanup()
 

@@ -35,6 +35,8 @@ TABLES = {
 """Suffix -> reader, before the columns are looked at."""
 _TEXTS = ("csv", "jsonl", "json", "alpaca", "llamafactory")
 """Readers that take an encoding."""
+_SAVED = ("dataset_dict.json", "state.json")
+"""Files of a folder that the package `datasets` saved a set or several splits into."""
 _ROWS = ("csv", "jsonl", "json", "parquet", "hub")
 """Readers whose columns may be named."""
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
@@ -194,14 +196,15 @@ def _is_coco(path: Path) -> bool:
 
 
 def _folder(path: Path, asked: Asked, context: StepContext) -> Source:
+    is_saved = asked.format is None and any((path / name).is_file() for name in _SAVED)
+    if is_saved or asked.format == "hub":  # the package saves a dataset_info.json of its own beside the rows
+        return Source("hub", {"path": str(path)}, f"the data set that was saved in {path.name}", path)
     if asked.format in (None, "llamafactory") and (path / DATASET_INFO).is_file():
         return _llamafactory(path / DATASET_INFO, asked)
     if (path / MANIFEST).is_file():
         raise UserError(
             f"{path} is a build, not data", remedy="Read it in a recipe of yours: `read.build: {path: …}`."
         )
-    if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")) or asked.format == "hub":
-        return Source("hub", {"path": str(path)}, f"the data set that was saved in {path.name}", path)
     below = list(islice(_below(path), _LOOKED_AT))
     pictures = [file for file in below if file.suffix.lower() in PICTURE_SUFFIXES]
     tables = [file for file in below if file.suffix.lower() in TABLES and _depth(file, path) <= 2]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from datakit.cards import write_card
+from datakit.opened_build import open_build
 from tests.support.card_builds import ecom
 
 pytestmark = pytest.mark.browser
@@ -133,4 +134,25 @@ def test_nothing_is_wider_than_a_phone(browser: Any, card: Path, scheme: str) ->
     page.locator("#gallery .tile summary").first.click()
     page.locator("#worst-of-each-kind .tile summary").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    cut = """[...document.querySelectorAll('.wide')].filter((box) => box.scrollWidth > box.clientWidth + 1)
+        .map((box) => box.innerText.slice(0, 80))"""
+    assert page.evaluate(cut) == []
+    page.close()
+
+
+def test_in_a_notebook_links_lead_within_the_card(browser: Any, tmp_path: Path) -> None:
+    """A frame without an address of its own would take them for links of the notebook's page."""
+    shown = open_build(ecom(tmp_path).write()).card()._repr_html_()
+    notebook = tmp_path / "notebook.html"
+    notebook.write_text(f"<!doctype html><meta charset=utf-8>{shown}", "utf-8")
+    page = browser.new_page(viewport={"width": 1000, "height": 800})
+    page.goto(notebook.as_uri())
+    frame = page.frames[1]
+    frame.wait_for_selector("body[data-ready]")
+    frame.locator("nav a", has_text="Gallery").click()
+    page.wait_for_timeout(200)
+    assert [one.url for one in page.frames] == [notebook.as_uri(), "about:srcdoc#gallery"]
+    assert frame.evaluate("scrollY") > 500
+    frame.locator("#gallery .tile summary").first.click()
+    assert frame.locator("#gallery .tile[open] .chat").is_visible()
     page.close()

@@ -304,3 +304,31 @@ def test_label_of_several_lines_is_left_out_with_words(datakit: Run, tmp_path: P
     assert made["found"]["labels"] == {"ok": 19}
     assert any("line breaks" in doubt and "left out (1)" in doubt for doubt in made["doubts"])
     assert datakit("build", made["recipe"], "-q").code == 0
+
+
+def test_a_set_that_the_package_datasets_saved_is_taken_whole(datakit: Run, tmp_path: Path) -> None:
+    """Its dataset_info.json is no list of data sets."""
+    datasets = pytest.importorskip("datasets")
+    own_data.pictures(tmp_path / "flat", 12)
+    rows = [
+        {"image": str(path), "label": "猫狗"[at % 2]}
+        for at, path in enumerate(sorted((tmp_path / "flat").iterdir()))
+    ]
+    whole = datasets.Dataset.from_list(rows).cast_column("image", datasets.Image())
+    whole.save_to_disk(tmp_path / "saved")
+    made = started(datakit, tmp_path / "saved")
+    assert made["found"]["format"] == "hub"
+    labels = load_labels(Path(made["recipe"]).parents[1] / "templates" / "saved" / "labels.yaml")
+    assert set(labels.names) == {"猫", "狗"}
+    assert sum(1 for _ in Path(made["first_build"]["build"]).glob("*_train.json")) == 1
+
+
+def test_a_name_of_the_hub_that_cannot_be_reached_is_told(
+    datakit: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("datasets")
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    done = datakit("init", "owner/pictures")
+    assert done.code == 2
+    assert "cannot load the data set owner/pictures" in done.err
+    assert list(Path.cwd().iterdir()) == []
