@@ -36,6 +36,7 @@ _NUMBERS = (
 )
 """Places of noted sentences whose values are numbers."""
 _NUMBER = r"\d[\d,.]*%?"
+_CLAUSES = re.compile(r"; (?![^(]*\))")
 _PLACE = re.compile(r"\{(\w+)\}")
 _spoken: ContextVar[Language] = ContextVar("spoken", default="en")
 
@@ -73,16 +74,19 @@ def told(noted: str) -> str:
     """
     if _spoken.get() != "zh":
         return noted
-    whole = _told(noted)
-    return "；".join(_clause(clause) for clause in noted.split("; ")) if whole is None else whole
+    return "；".join(_clause(clause) for clause in _CLAUSES.split(noted))
 
 
 def _clause(clause: str) -> str:
-    """A clause, or each of its parts behind commas that is known."""
+    """A clause, behind the name of a task too, or each of its parts behind commas that is known."""
     whole = _told(clause)
-    if whole is not None or ", " not in clause:
-        return whole or clause
-    return "、".join(_told(part) or part for part in clause.split(", "))
+    if whole is not None:
+        return whole
+    task, colon, words = clause.partition(": ")
+    if colon and (known := _told(words)) is not None:
+        return f"{task}：{known}"
+    parts = [_told(part) or part for part in clause.split(", ")]
+    return clause if parts == clause.split(", ") else "、".join(parts)
 
 
 def _told(noted: str) -> str | None:
