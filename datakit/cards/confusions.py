@@ -9,16 +9,18 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import Confusion, ledger_of, read_scores, versions
 from datakit.artifacts.screen_texts import beginnings_of, pictures_of
 from datakit.cards.samples import thumbnail
+from datakit.core.wording import later, t
 from datakit.pages.blocks import Block, Comparison, Section, Specimen, Text
 
 MOST_WRONG = 2
 """Records that were answered wrongly in one comparison."""
 SIDE_PX = 800
 """Longer side of a picture: the text of a screen can be read when it is opened."""
-WORDS = (
-    "In the middle records that were answered wrongly, beside them on the left some of the same label and on "
-    "the right some of the label that was answered; where too few were answered rightly, records that were "
-    "trained on. A picture opens with a click, and closes with one beside it."
+WORDS = later(
+    "In the middle records that were answered wrongly, beside them on the left some "
+    "of the same label and on the right some of the label that was answered; where "
+    "too few were answered rightly, records that were trained on. A picture opens "
+    "with a click, and closes with one beside it."
 )
 
 
@@ -38,10 +40,13 @@ def comparison(
     """The block of one pair of labels."""
     title = f"{confusion.truth} → {confusion.answered}: {confusion.count:,}"
     if confusion.back:
-        title += f" (the other way: {confusion.back:,})"
+        title += t(" (the other way: {back:,})", back=confusion.back)
     groups = (
         (confusion.truth, beside.get(confusion.truth, ())),
-        (f"{confusion.truth}, answered as {confusion.answered}", wrong[:MOST_WRONG]),
+        (
+            t("{truth}, answered as {answered}", truth=confusion.truth, answered=confusion.answered),
+            wrong[:MOST_WRONG],
+        ),
         (confusion.answered, beside.get(confusion.answered, ())),
     )
     return Comparison(
@@ -54,7 +59,9 @@ def _specimen(build: BuildFolder, record: Shown) -> Specimen:
         thumbnail(build.path / path, at, side_px=SIDE_PX) for at, path in enumerate(record.images[:1], 1)
     ]
     more = len(record.images) - 1
-    note = f"{record.note} {more:,} more pictures".strip() if more > 0 else record.note
+    note = (
+        t("{note} {more:,} more pictures", note=record.note, more=more).strip() if more > 0 else record.note
+    )
     return Specimen(record.id, images, record.text, note)
 
 
@@ -67,7 +74,7 @@ def confusions_section(build: BuildFolder) -> Section:
         if score.name == build.report.name and score.content == build.manifest.content and score.confusions
     ]
     if not scores:
-        return Section("Confusions", [])
+        return Section(t("Confusions"), [])
     newest = max(scores, key=lambda score: score.date)
     ids = [id_ for confusion in newest.confusions for id_ in _ids(confusion)]
     images, texts = pictures_of(build, ids), beginnings_of(build, ids)
@@ -75,14 +82,22 @@ def confusions_section(build: BuildFolder) -> Section:
     def shown(id_: str) -> Shown:
         return Shown(id_, images.get(id_, []), texts.get(id_, ""))
 
-    who = newest.model or "a model"
+    who = newest.model or t("a model")
     blocks: list[Block] = [
-        Text(f"What {who} mixed up most on the split {newest.split}, scored {newest.date[:10]}. {WORDS}")
+        Text(
+            t(
+                "What {who} mixed up most on the split {split}, scored {date}. {words}",
+                who=who,
+                split=newest.split,
+                date=newest.date[:10],
+                words=t(WORDS),
+            )
+        )
     ]
     for confusion in newest.confusions:
         beside = {label: list(map(shown, own)) for label, own in confusion.beside.items()}
         blocks.append(comparison(build, confusion, list(map(shown, confusion.wrong)), beside))
-    return Section("Confusions", blocks)
+    return Section(t("Confusions"), blocks)
 
 
 def _ids(confusion: Confusion) -> list[str]:

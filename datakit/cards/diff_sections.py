@@ -11,6 +11,7 @@ from datakit.artifacts.metric_names import metric, shown, shown_change, shown_en
 from datakit.cards.chat_changes import LengthShift, TextChange
 from datakit.cards.diff import ClassShare, Diff, Moved, ScoreChange, Some
 from datakit.core.word_diff import shortened
+from datakit.core.wording import t, told
 from datakit.pages.blocks import Block, Bullets, Card, Cell, ChangedText, Section, Table, Text
 
 MOST_ROWS = 50
@@ -50,19 +51,19 @@ def since_section(since: Mapping[str, Any]) -> Section:
 
     It names no record and quotes no text: what was taken out of the data must not live on in its card.
     """
-    title = "What changed since the last version"
+    title = t("What changed since the last version")
     if not since:
         return Section(title, [])
     try:
         diff = Diff.model_validate(since)
     except ValidationError:
-        return Section(title, [Text("What was noted down cannot be read; the next build notes it anew.")])
+        return Section(title, [Text(t("What was noted down cannot be read; the next build notes it anew."))])
     return Section(
         title,
         [
-            Text("Since the build that stood in its place before. " + record_line(diff)),
+            Text(t("Since the build that stood in its place before. ") + record_line(diff)),
             *_moves(diff.labels, ids=False),
-            *([Bullets(diff.settings)] if diff.settings else []),
+            *([Bullets([told(line) for line in diff.settings])] if diff.settings else []),
             *_classes(diff.classes),
         ],
     )
@@ -95,9 +96,15 @@ def since_of(diff: Diff) -> dict[str, Any]:
 def record_line(diff: Diff) -> str:
     """How many records there were and are, and what became of them."""
     same = diff.records_in_both - diff.changed.count
-    return (
-        f"Records: {diff.records_before:,} → {diff.records_after:,} ({diff.added.count:,} added, "
-        f"{diff.removed.count:,} removed, {diff.changed.count:,} changed, {same:,} the same)"
+    return t(
+        "Records: {before:,} → {after:,} ({added:,} added, {removed:,} removed, {changed:,} changed, "
+        "{same:,} the same)",
+        before=diff.records_before,
+        after=diff.records_after,
+        added=diff.added.count,
+        removed=diff.removed.count,
+        changed=diff.changed.count,
+        same=same,
     )
 
 
@@ -143,16 +150,17 @@ def _records(diff: Diff) -> list[Block]:
 
 
 def _moves(moves: list[Moved], *, ids: bool = True) -> list[Block]:
-    head = ["before", "after", "records", *(["such as"] if ids else [])]
+    none = t("none")
+    head = [t("before"), t("after"), t("records"), *([t("such as")] if ids else [])]
     rows: list[list[Cell]] = [
-        [move.before or "none", move.after or "none", move.count, *([", ".join(move.ids)] if ids else [])]
+        [move.before or none, move.after or none, move.count, *([", ".join(move.ids)] if ids else [])]
         for move in moves[:MOST_ROWS]
     ]
     return [Table(head, rows), *_more(moves)] if rows else []
 
 
 def _classes(classes: list[ClassShare]) -> list[Block]:
-    head = ["class", "rows before", "rows after", "share before, %", "share after, %"]
+    head = [t("class"), t("rows before"), t("rows after"), t("share before, %"), t("share after, %")]
     rows: list[list[Cell]] = [
         [one.label, one.before, one.after, round(100 * one.share_before, 1), round(100 * one.share_after, 1)]
         for one in classes[:MOST_ROWS]
@@ -171,4 +179,4 @@ def _lengths(lengths: Iterable[LengthShift]) -> list[Block]:
 
 
 def _more(rows: list[Moved] | list[ClassShare]) -> list[Block]:
-    return [Text(f"{len(rows) - MOST_ROWS:,} more.")] if len(rows) > MOST_ROWS else []
+    return [Text(t("{count:,} more.", count=len(rows) - MOST_ROWS))] if len(rows) > MOST_ROWS else []

@@ -14,6 +14,7 @@ from datakit.cards.sheet import sheet
 from datakit.cards.tiles import Tiles
 from datakit.core.parameters import validated
 from datakit.core.record import GENERAL, VAL
+from datakit.core.wording import later, t
 from datakit.pages.blocks import Gallery, Section
 from datakit.pages.figures import collect
 
@@ -21,12 +22,13 @@ MOST_TILES = 400
 WITHOUT_CLASS = 6
 """Records without a class for one of a class: nothing else tells how they differ."""
 
-_WORDS = (
-    "A click opens a record: its picture at the size that the model sees, with a frame around each line that "
-    "was read (hovering shows the words) and a bold one around what the answer quotes; below it prompt and "
-    "answer, exactly as they are trained."
+_WORDS = later(
+    "A click opens a record: its picture at the size that the model sees, with a "
+    "frame around each line that was read (hovering shows the words) and a bold one "
+    "around what the answer quotes; below it prompt and answer, exactly as they are "
+    "trained."
 )
-_LEFT_OUT = " The first {shown:,} of {all:,} chosen records are shown."
+_LEFT_OUT = later(" The first {shown:,} of {all:,} chosen records are shown.")
 
 
 def card_settings(build: BuildFolder) -> CardSettings:
@@ -41,14 +43,16 @@ def gallery_section(tiles: Tiles, ids: Sequence[str]) -> Section:
     """Records of each class, the class with the most records first; nothing where the trainer gets none."""
     shown = ids[:MOST_TILES]
     if not shown or not tiles.build.data_files:
-        return Section("Gallery", [])
+        return Section(t("Gallery"), [])
     groups = [[tiles.tile(id_)] for id_ in shown]
-    words = _WORDS + (_LEFT_OUT.format(shown=len(shown), all=len(ids)) if len(shown) < len(ids) else "")
+    words = t(_WORDS) + (t(_LEFT_OUT, shown=len(shown), all=len(ids)) if len(shown) < len(ids) else "")
     drawn = sheet(
-        "gallery", "One picture of each class", [(tile, tiles.first_picture(tile.id)) for (tile,) in groups]
+        "gallery",
+        t("One picture of each class"),
+        [(tile, tiles.first_picture(tile.id)) for (tile,) in groups],
     )
     block = Gallery("", groups, words, tiles.constant.folded, drawn, has_filter=True)
-    return Section("Gallery", [block])
+    return Section(t("Gallery"), [block])
 
 
 def chosen(build: BuildFolder, each: int) -> list[str]:

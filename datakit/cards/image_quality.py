@@ -7,25 +7,26 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.originals import originals
 from datakit.core.picture_faults import FAULTS, PICTURE_FAULTS, has_picture_faults, is_poor
+from datakit.core.wording import later, t
 from datakit.pages.blocks import Block, Cell, Section, Table, Text
 from datakit.pages.figures import collect
 
 MOST_CLASSES = 12
 """Rows of the table of classes."""
 ABOUT = {
-    "dark": "nothing on it is bright",
-    "light": "nothing on it is dark",
-    "blurry": "even its sharpest edges are smeared",
-    "low_information": "hardly any of it shows anything",
-    "odd_size": "a side is too short, or it is far longer than wide",
-    "framed": "a picture within it: letterboxed, or a screenshot of a screenshot",
+    "dark": later("nothing on it is bright"),
+    "light": later("nothing on it is dark"),
+    "blurry": later("even its sharpest edges are smeared"),
+    "low_information": later("hardly any of it shows anything"),
+    "odd_size": later("a side is too short, or it is far longer than wide"),
+    "framed": later("a picture within it: letterboxed, or a screenshot of a screenshot"),
 }
 assert tuple(ABOUT) == PICTURE_FAULTS
 
 
 def image_quality_section(build: BuildFolder) -> Section:
     """Records by what is wrong with their pictures, and the classes that have most of them."""
-    title = "Picture quality"
+    title = t("Picture quality")
     if not has_picture_faults(build.columns):
         return Section(title, [])
     label = "label" if build.columns.get("label") == pl.String() else None
@@ -34,16 +35,25 @@ def image_quality_section(build: BuildFolder) -> Section:
     if not looked.height:
         return Section(title, [])
     poor = looked.filter(is_poor())
-    lead = f"{poor.height:,} of {looked.height:,} records with pictures have a poor one."
+    lead = t(
+        "{poor:,} of {all:,} records with pictures have a poor one.",
+        poor=poor.height,
+        all=looked.height,
+    )
     if not poor.height:
-        return Section(title, [Text(f"{lead} Looked for: {', '.join(PICTURE_FAULTS)}.")])
-    lead += " Nothing was dropped for it; datakit review BUILD --poor-pictures shows them."
+        return Section(
+            title, [Text(t("{lead} Looked for: {names}.", lead=lead, names=", ".join(PICTURE_FAULTS)))]
+        )
+    lead += t(" Nothing was dropped for it; datakit review BUILD --poor-pictures shows them.")
     rows: list[list[Cell]] = []
     for fault, about in ABOUT.items():
         ids = poor.filter(pl.col(FAULTS).list.contains(fault))["id"]
         if len(ids):
-            rows.append([fault, about, len(ids), build.clean(ids[0])])
-    blocks: list[Block] = [Text(lead), Table(["fault", "what that is", "records", "such as"], rows)]
+            rows.append([t(fault), t(about), len(ids), build.clean(ids[0])])
+    blocks: list[Block] = [
+        Text(lead),
+        Table([t("fault"), t("what that is"), t("records"), t("such as")], rows),
+    ]
     if label:
         blocks += _classes(build, looked, label)
     return Section(title, blocks)
@@ -64,5 +74,7 @@ def _classes(build: BuildFolder, looked: pl.DataFrame, label: str) -> list[Block
     ]
     if not rows:
         return []
-    text = "The classes that have most of them. Where a class is poor as a whole, a model learns the fault."
-    return [Text(text), Table(["class", "poor", "records", "share"], rows)]
+    text = t(
+        "The classes that have most of them. Where a class is poor as a whole, a model learns the fault."
+    )
+    return [Text(text), Table([t("class"), t("poor"), t("records"), t("share")], rows)]

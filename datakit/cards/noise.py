@@ -8,6 +8,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.measured_columns import measured
 from datakit.artifacts.originals import originals
 from datakit.core.suspect_columns import NOISE_COLUMNS, is_suspect
+from datakit.core.wording import t
 from datakit.pages.blocks import Block, Section, Table, Text
 from datakit.pages.figures import collect
 
@@ -17,7 +18,7 @@ MOST = 12
 
 def noise_section(build: BuildFolder) -> Section:
     """The clusters with their counts, and the most suspect records."""
-    title = "Labels that others contradict"
+    title = t("Labels that others contradict")
     if not measured(build.columns, *NOISE_COLUMNS):
         return Section(title, [])
     label = build.parameters("curate.label_noise").get("label", "label")
@@ -40,9 +41,11 @@ def noise_section(build: BuildFolder) -> Section:
         .sort("noise_rank", "id")
         .select("noise_rank", "id", label, "noise_probability", "noise_label", "noise_label_probability")
     )
-    lead = "A quick second opinion of text and picture, without a GPU; no label was changed. "
-    lead += (
-        f"Suspects: {suspects.height:,}. Clusters inside a class that resemble another: {clusters.height:,}."
+    lead = t("A quick second opinion of text and picture, without a GPU; no label was changed. ")
+    lead += t(
+        "Suspects: {suspects:,}. Clusters inside a class that resemble another: {clusters:,}.",
+        suspects=suspects.height,
+        clusters=clusters.height,
     )
     blocks: list[Block] = [Text(lead)]
     if clusters.height:
@@ -50,13 +53,23 @@ def noise_section(build: BuildFolder) -> Section:
             [build.clean(name), count, f"{own:.2f}", build.clean(example)]
             for name, count, own, example, _ in clusters.head(MOST).iter_rows()
         ]
-        head = ["cluster", "records", "mean probability of the label", "such as"]
-        blocks += [Text("Judge each cluster as one: its records agree with each other."), Table(head, rows)]
+        head = [t("cluster"), t("records"), t("mean probability of the label"), t("such as")]
+        blocks += [
+            Text(t("Judge each cluster as one: its records agree with each other.")),
+            Table(head, rows),
+        ]
     if suspects.height:
         rows = [
             [rank, build.clean(id_), build.clean(str(given)), f"{own:.2f}", build.clean(other), f"{most:.2f}"]
             for rank, id_, given, own, other, most in suspects.head(MOST).iter_rows()
         ]
-        head = ["rank", "record", "label", "probability", "by the others", "probability of that"]
-        blocks += [Text(f"The most suspect of them, {len(rows)}:"), Table(head, rows)]
+        head = [
+            t("rank"),
+            t("record"),
+            t("label"),
+            t("probability"),
+            t("by the others"),
+            t("probability of that"),
+        ]
+        blocks += [Text(t("The most suspect of them, {rows}:", rows=len(rows))), Table(head, rows)]
     return Section(title, blocks)

@@ -12,7 +12,8 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.originals import is_original
-from datakit.cards.parts import PART_NAMES
+from datakit.cards.parts import PART_NAMES, part_name
+from datakit.core.wording import t
 from datakit.pages.blocks import Block, Bullets, Cell, Code, Section, Table, Text
 from datakit.pages.figures import collect
 
@@ -58,7 +59,7 @@ def parts_section(build: BuildFolder, splits: pl.DataFrame) -> Section:
         files.setdefault(facts.part, []).append(facts.file)
     rows: list[list[Cell]] = [
         [
-            PART_NAMES.get(row["part"], row["part"]),
+            part_name(row["part"]),
             row["records"],
             row["rows"],
             row["pictures"],
@@ -67,14 +68,14 @@ def parts_section(build: BuildFolder, splits: pl.DataFrame) -> Section:
         ]
         for row in splits.iter_rows(named=True)
     ]
-    head = ["part", "records", "rows in the file", "pictures", "text-only records", "file"]
+    head = [t("part"), t("records"), t("rows in the file"), t("pictures"), t("text-only records"), t("file")]
     if not files:
         head, rows = head[:-1], [row[:-1] for row in rows]
     blocks: list[Block] = [Table(head, rows)]
     if any(row["rows"] > row["records"] for row in splits.iter_rows(named=True)):
-        who = "a record of a rare class" if build.has_step("balance.resample") else "a record"
-        blocks.append(Text(f"Rows exceed records where {who} is written more than once."))
-    return Section("Parts", blocks)
+        who = t("a record of a rare class") if build.has_step("balance.resample") else t("a record")
+        blocks.append(Text(t("Rows exceed records where {who} is written more than once.", who=who)))
+    return Section(t("Parts"), blocks)
 
 
 def sources_section(build: BuildFolder) -> Section:
@@ -89,16 +90,18 @@ def sources_section(build: BuildFolder) -> Section:
     declared = licences(build)
     if declared:
         lines: list[list[Cell]] = [[Code(step), _readable(key), value] for step, key, value in declared]
-        blocks.append(Table(["step", "of what", "licence"], lines))
+        blocks.append(Table([t("step"), t("of what"), t("licence")], lines))
     else:
-        blocks.append(Text("No step declares a licence."))
+        blocks.append(Text(t("No step declares a licence.")))
     blocks.append(
         Text(
-            "The recipe declares no licence for the records that it reads itself; find out and state it "
-            "before the data leaves your hands."
+            t(
+                "The recipe declares no licence for the records that it reads itself; find out "
+                "and state it before the data leaves your hands."
+            )
         )
     )
-    return Section("Sources and licences", blocks)
+    return Section(t("Sources and licences"), blocks)
 
 
 def _folders(build: BuildFolder, counted: pl.DataFrame) -> Table:
@@ -116,15 +119,20 @@ def _folders(build: BuildFolder, counted: pl.DataFrame) -> Table:
     order = {name: at for at, name in enumerate(PART_NAMES)}
     found = sorted(sums.items(), key=lambda line: (line[0][0], order.get(line[0][1], len(order))))
     rows: list[list[Cell]] = [
-        [Code(folder), PART_NAMES.get(part, part), files, records]
+        [Code(folder), part_name(part), files, records]
         for (folder, part), (files, records) in found[:MOST_FOLDERS]
     ]
     if len(found) > MOST_FOLDERS:
         rest = found[MOST_FOLDERS:]
         rows.append(
-            [f"{len(rest):,} more", "", sum(own[0] for _, own in rest), sum(own[1] for _, own in rest)]
+            [
+                t("{rest:,} more", rest=len(rest)),
+                "",
+                sum(own[0] for _, own in rest),
+                sum(own[1] for _, own in rest),
+            ]
         )
-    return Table(["folder or file", "part", "files", "records kept"], rows)
+    return Table([t("folder or file"), t("part"), t("files"), t("records kept")], rows)
 
 
 def _files(build: BuildFolder, counted: pl.DataFrame) -> list[Block]:
@@ -136,8 +144,12 @@ def _files(build: BuildFolder, counted: pl.DataFrame) -> list[Block]:
     rows: list[list[Cell]] = [
         [Code(name), Code(stamps[name].sha256[:16] if name in stamps else "")] for name in names[:MOST_FILES]
     ]
-    table = Table(["file", "sha256 (first 16 digits)"], rows)
-    more = f"The first {MOST_FILES} of {len(names):,} files; manifest.json has all."
+    table = Table([t("file"), t("sha256 (first 16 digits)")], rows)
+    more = t(
+        "The first {most_files} of {names:,} files; manifest.json has all.",
+        most_files=MOST_FILES,
+        names=len(names),
+    )
     return [table, *([Text(more)] if len(names) > MOST_FILES else [])]
 
 
@@ -166,7 +178,7 @@ def flat(notes: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def flow_section(build: BuildFolder) -> Section:
     """Per step: in, added, rejected, retry, out; answers and money where a step has them."""
     steps = build.report.steps
-    head = ["step", "transform", "in", "added", "rejected", "retry", "out"]
+    head = [t("step"), t("transform"), t("in"), t("added"), t("rejected"), t("retry"), t("out")]
     rows: list[list[Cell]] = [
         [
             step.number,
@@ -180,10 +192,10 @@ def flow_section(build: BuildFolder) -> Section:
         for step in steps
     ]
     extra: list[tuple[str, list[Cell]]] = [
-        ("answers", [step.cached + step.new or None for step in steps]),
-        ("tokens in", [step.tokens_in or None for step in steps]),
-        ("tokens out", [step.tokens_out or None for step in steps]),
-        ("cost, USD", [round(step.cost_usd, 4) or None for step in steps]),
+        (t("answers"), [step.cached + step.new or None for step in steps]),
+        (t("tokens in"), [step.tokens_in or None for step in steps]),
+        (t("tokens out"), [step.tokens_out or None for step in steps]),
+        (t("cost, USD"), [round(step.cost_usd, 4) or None for step in steps]),
     ]
     for name, values in extra:
         if any(values):
@@ -191,19 +203,23 @@ def flow_section(build: BuildFolder) -> Section:
             rows = [[*row, value] for row, value in zip(rows, values, strict=True)]
     blocks: list[Block] = [
         Text(
-            "Nothing vanishes: what goes into a step plus what it adds is what it lets out, rejects or "
-            "leaves to retry."
+            t(
+                "Nothing vanishes: what goes into a step plus what it adds is what it lets out, "
+                "rejects or leaves to retry."
+            )
         ),
         Table(head, rows),
     ]
     if "tokens in" in head:
         blocks.append(
             Text(
-                "Tokens and cost are those of the run that wrote this build; stored answers cost nothing "
-                "again."
+                t(
+                    "Tokens and cost are those of the run that wrote this build; stored answers cost "
+                    "nothing again."
+                )
             )
         )
-    return Section("How it was made", [*blocks, *_notes(build)])
+    return Section(t("How it was made"), [*blocks, *_notes(build)])
 
 
 def _notes(build: BuildFolder) -> list[Block]:
@@ -216,9 +232,9 @@ def _notes(build: BuildFolder) -> list[Block]:
             noted.append(f"{step.title}: {shortened('; '.join(facts))}")
     blocks: list[Block] = []
     if warned:
-        blocks += [Text("The steps warned of:"), Bullets(_few(warned))]
+        blocks += [Text(t("The steps warned of:")), Bullets(_few(warned))]
     if noted:
-        blocks += [Text("What the steps noted down:"), Bullets(noted)]
+        blocks += [Text(t("What the steps noted down:")), Bullets(noted)]
     return blocks
 
 
@@ -240,12 +256,14 @@ def shortened(text: str) -> str:
     if len(text) <= NOTE_CHARS:
         return text
     whole = re.match(r"(?s).*(?=[;,、 ])", text[: NOTE_CHARS + 1])
-    return f"{whole[0] if whole else text[:NOTE_CHARS]} … (the rest stands in report.json)"
+    return t("{words} … (the rest stands in report.json)", words=whole[0] if whole else text[:NOTE_CHARS])
 
 
 def _few(lines: list[str]) -> list[str]:
     rest = len(lines) - MOST_WARNINGS
-    return lines if rest <= 0 else [*lines[:MOST_WARNINGS], f"and {rest:,} more: see report.json"]
+    return (
+        lines if rest <= 0 else [*lines[:MOST_WARNINGS], t("and {rest:,} more: see report.json", rest=rest)]
+    )
 
 
 def _readable(key: str) -> str:

@@ -16,6 +16,7 @@ from datakit.core.image import ImageProblem, read_header
 from datakit.core.pixels import trainer_size
 from datakit.core.seen_pictures import TrainedPictures, trained_pictures
 from datakit.core.shown_picture import ShownPicture
+from datakit.core.wording import later, t
 from datakit.pages.blocks import Thumbnail
 
 SMALL_CARD_BYTES = 1_000_000
@@ -27,8 +28,8 @@ LARGE_CARD_BYTES = 8_000_000
 MOST_BYTES = 60_000
 """Of one picture on any card."""
 MOST_PICTURES = 400
-LOST = "picture {number} is not in the build folder any more"
-TOO_MANY = "picture {number} is not shown: the card has {most}"
+LOST = later("picture {number} is not in the build folder any more")
+TOO_MANY = later("picture {number} is not shown: the card has {most}")
 _QUALITIES = (60, 42, 28, 16)
 _SCALES = (0.7, 0.5, 0.3, 0.1)
 """Smaller pictures, where the lowest quality takes too much: photographs, mostly."""
@@ -64,7 +65,7 @@ class Pictures:
         """The picture; one that cannot be read, or is one too many, is words."""
         if own not in self._made:
             if len(self._made) >= MOST_PICTURES:
-                return Picture(Thumbnail("", TOO_MANY.format(number=number, most=MOST_PICTURES)))
+                return Picture(Thumbnail("", t(TOO_MANY, number=number, most=MOST_PICTURES)))
             self._made[own] = self._make(own, number)
         return self._made[own]
 
@@ -81,10 +82,10 @@ class Pictures:
             seen = self._seen(size)
             image = own.load(max_side_px=max(seen))
         except (ImageProblem, ValueError, OSError):  # ValueError: a size that the model's processor refuses
-            return Picture(Thumbnail("", LOST.format(number=number)))
+            return Picture(Thumbnail("", t(LOST, number=number)))
         data = next(data for data in _encoded(image) if len(data) <= self.share)
         small, small_size = _small(image)
-        shown = Thumbnail(_uri(data, "webp"), f"picture {number}")
+        shown = Thumbnail(_uri(data, "webp"), t("picture {number}", number=number))
         return Picture(shown, size, seen[0], small, small_size)
 
     def _seen(self, size: Size) -> Size:

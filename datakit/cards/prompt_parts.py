@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from datakit.core.wording import t
 from datakit.pages.blocks import Part
 
 LEAST_CHARS = 60
@@ -21,7 +22,7 @@ class Constant:
     def folded(self) -> list[Part]:
         """Each run with the words under which it is named."""
         return [
-            Part(run, f"{self._name(at)} of these prompts ({len(run):,} characters)")
+            Part(run, t("{name} of these prompts ({run:,} characters)", name=self._name(at), run=len(run)))
             for at, run in enumerate(self.runs)
         ]
 
@@ -37,12 +38,12 @@ class Constant:
             if not found:
                 return [Part(text)]
             pieces += [Part(before)] if before else []
-            pieces.append(Part("", f"{self._name(at)} of these prompts, above"))
+            pieces.append(Part("", t("{name} of these prompts, above", name=self._name(at))))
             rest = after
         return [*pieces, *([Part(rest)] if rest else [])]
 
     def _name(self, at: int) -> str:
-        return f"constant part {at + 1}" if len(self.runs) > 1 else "constant part"
+        return t("constant part {at}", at=at + 1) if len(self.runs) > 1 else t("constant part")
 
 
 def constant_of(texts: Sequence[str]) -> Constant:

@@ -13,6 +13,7 @@ from datakit.core.answer import LABEL
 from datakit.core.language import char_bound
 from datakit.core.record import place_of
 from datakit.core.regular_files import read_regular_text
+from datakit.core.wording import later, t, told
 from datakit.pages import charts
 from datakit.pages.blocks import Block, Cell, Chart, Code, Section, Table, Text
 from datakit.pages.figures import Spread, collect, counts, histogram, spreads
@@ -27,34 +28,40 @@ MOST_REASONS = 40
 MOST_WORDS = 12
 MOST_CLASSES = 30
 """Rows of the table of prompt lengths."""
-_LACKING = (
-    "What a step of emit rejected is lacking in its own files alone: the records are in the build, and in "
-    "the files of emitters that have a place for them."
+_LACKING = later(
+    "What a step of emit rejected is lacking in its own files alone: the records are "
+    "in the build, and in the files of emitters that have a place for them."
 )
-CHARACTERS = "characters per record"
+CHARACTERS = later("characters per record")
 
 
 def prompt_section(build: BuildFolder) -> Section:
     """Length of the prompts against the recipe's limit, and how many had to be shortened."""
-    names = {"prompt_chars": "prompt, characters", "prompt_tokens": "prompt, tokens"}
+    names = {"prompt_chars": t("prompt, characters"), "prompt_tokens": t("prompt, tokens")}
     values = {words: pl.col(name) for name, words in names.items() if measured(build.columns, name)}
     rows = spreads(build.main, values)
     spread = rows.get(names["prompt_chars"])
     if spread is None:
-        return Section("Prompts", [])
+        return Section(t("Prompts"), [])
     limit = _most_chars(build)
-    text = "Length of the rendered prompt, label block included. A steady length helps: very long prompts "
-    text += "make small models repeat themselves."
+    text = t(
+        "Length of the rendered prompt, label block included. A steady length helps: very long prompts make "
+        "small models repeat themselves."
+    )
     if limit:
-        text += f" The recipe allows {limit:,} characters; the longest prompt has {spread.most:,.0f}."
+        text += t(
+            " The recipe allows {limit:,} characters; the longest prompt has {most:,.0f}.",
+            limit=limit,
+            most=spread.most,
+        )
     mark = (float(limit), f"max_chars {limit:,}") if limit else None
     shape = histogram(build.main, pl.col("prompt_chars"), spread, beside=limit)
-    svg = charts.columns("Prompt length", shape, "characters", "records", limit=mark)
-    chart = Chart("prompt-length", f"Prompt length: {_words(spread)} characters", svg)
+    svg = charts.columns(t("Prompt length"), shape, t("characters"), t("records"), limit=mark)
+    chart = Chart("prompt-length", t("Prompt length: {words} characters", words=_words(spread)), svg)
     blocks: list[Block] = [Text(text), _spread_table(rows), chart, *_lengths_by_class(build, spread)]
     if measured(build.columns, "shrink_rung"):
         blocks += _rungs(build)
-    return Section("Prompts", blocks)
+    return Section(t("Prompts"), blocks)
 
 
 def _most_chars(build: BuildFolder) -> int | None:
@@ -70,9 +77,17 @@ def _lengths_by_class(build: BuildFolder, spread: Spread) -> list[Block]:
     """How long the prompts of each class are, the class with the widest spread first."""
     middle = (spread.least + spread.most) / 2
     share = (spread.most - spread.least) / ((spread.most + spread.least) or 1)  # a source's own may be 0
-    lengths = f"{spread.least:,.0f} to {spread.most:,.0f}" if share else f"{spread.least:,.0f}"
-    words = f"All prompts have {lengths} characters"
-    words += f", ±{share:.1%} around the middle of the two, {middle:,.0f}." if share else "."
+    lengths = (
+        t("{least:,.0f} to {most:,.0f}", least=spread.least, most=spread.most)
+        if share
+        else f"{spread.least:,.0f}"
+    )
+    words = t("All prompts have {lengths} characters", lengths=lengths)
+    words += (
+        t(", ±{share:.1%} around the middle of the two, {middle:,.0f}.", share=share, middle=middle)
+        if share
+        else t(".")
+    )
     if build.columns.get(LABEL) != pl.String:
         return [Text(words)]
     chars = pl.col("prompt_chars")
@@ -84,10 +99,14 @@ def _lengths_by_class(build: BuildFolder, spread: Spread) -> list[Block]:
     )
     if table.height < 2:
         return [Text(words)]
-    more = f" The {MOST_CLASSES} of {table.height:,} classes that differ most:"
+    more = t(
+        " The {most_classes} of {height:,} classes that differ most:",
+        most_classes=MOST_CLASSES,
+        height=table.height,
+    )
     rows = table.head(MOST_CLASSES).rows()
-    head = ["class", "prompts", "shortest prompt", "median", "longest prompt"]
-    return [Text(words + (more if table.height > MOST_CLASSES else " By class:")), Table(head, rows)]
+    head = [t("class"), t("prompts"), t("shortest prompt"), t("median"), t("longest prompt")]
+    return [Text(words + (more if table.height > MOST_CLASSES else t(" By class:"))), Table(head, rows)]
 
 
 def _middle(number: pl.Expr) -> pl.Expr:
@@ -98,32 +117,38 @@ def _rungs(build: BuildFolder) -> list[Block]:
     rungs = sorted((int(rung), number) for rung, number in counts(build.main, pl.col("shrink_rung")))
     shrunk = sum(number for rung, number in rungs if rung)
     if not shrunk:
-        return [Text("No prompt had to be shortened.")]
+        return [Text(t("No prompt had to be shortened."))]
     return [
         Text(
-            f"{shrunk:,} prompts were shortened, field by field from the least important, until they fitted:"
+            t(
+                "{shrunk:,} prompts were shortened, field by field from the least important, "
+                "until they fitted:",
+                shrunk=shrunk,
+            )
         ),
-        Table(["prompt", "records"], [[rung_name(build, rung), number] for rung, number in rungs]),
+        Table(
+            [t("prompt"), t("records")], [[told(rung_name(build, rung)), number] for rung, number in rungs]
+        ),
     ]
 
 
 def pictures_section(build: BuildFolder) -> Section:
     """Size and shape of the pictures."""
     if not measured(build.columns, "width", "height"):
-        return Section("Pictures", [])
+        return Section(t("Pictures"), [])
     own = originals(build)
     width, height = pl.col("width"), pl.col("height")
     values = {
-        "width, pixels": width,
-        "height, pixels": height,
-        "width / height": width / height,
-        "pixels, million": width * height / 1e6,
+        t("width, pixels"): width,
+        t("height, pixels"): height,
+        t("width / height"): width / height,
+        t("pixels, million"): width * height / 1e6,
     }
     if measured(build.columns, "bytes"):
-        values["file, KiB"] = pl.col("bytes") / 1024
+        values[t("file, KiB")] = pl.col("bytes") / 1024
     sides = spreads(own, values)
     if not sides:
-        return Section("Pictures", [])
+        return Section(t("Pictures"), [])
     common = collect(
         own.select(width, height)
         .drop_nulls()
@@ -134,22 +159,22 @@ def pictures_section(build: BuildFolder) -> Section:
     )
     blocks: list[Block] = [_spread_table(sides), *_sizes(common)]
     if _several(build):
-        blocks.insert(0, Text("Of records with several pictures, the first picture's size counts."))
-    return Section("Pictures", blocks)
+        blocks.insert(0, Text(t("Of records with several pictures, the first picture's size counts.")))
+    return Section(t("Pictures"), blocks)
 
 
 def _sizes(common: pl.DataFrame) -> list[Block]:
     """A plot of many sizes, a table of few."""
     if common.height <= FEW_SIZES:
-        return [Table(["width, pixels", "height, pixels", "records"], common.rows())]
+        return [Table([t("width, pixels"), t("height, pixels"), t("records")], common.rows())]
     svg = charts.points(
-        "Picture sizes (larger dots: more records)",
+        t("Picture sizes (larger dots: more records)"),
         common["width"].to_list(),
         common["height"].to_list(),
         common["len"].to_list(),
-        ("width, pixels", "height, pixels"),
+        (t("width, pixels"), t("height, pixels")),
     )
-    return [Chart("picture-sizes", "Width and height of the pictures", svg)]
+    return [Chart("picture-sizes", t("Width and height of the pictures"), svg)]
 
 
 def _several(build: BuildFolder) -> bool:
@@ -162,34 +187,42 @@ def ocr_section(build: BuildFolder) -> Section:
     into = str(build.parameters("annotate.ocr").get("into", "ocr"))
     name = next((name for name in (f"{into}_text", into) if build.columns.get(name) == pl.String), None)
     if name is None:
-        return Section("OCR text", [])
+        return Section(t("OCR text"), [])
     pictured = own_texts(build, "annotate.ocr").filter(pl.col("images").list.len() > 0)
     length = pl.col(name).fill_null("").str.len_chars()
-    values = {CHARACTERS: length}
+    values = {t(CHARACTERS): length}
     lines = build.columns.get(into)
     if isinstance(lines, pl.List) and isinstance(lines.inner, pl.Struct):
-        values["lines per record"] = pl.col(into).list.len()
+        values[t("lines per record")] = pl.col(into).list.len()
         if "score" in {field.name for field in lines.inner.fields}:
             scores = pl.col(into).list.eval(pl.element().struct.field("score"))
-            values["mean confidence per record (0 to 1)"] = scores.list.mean()
+            values[t("mean confidence per record (0 to 1)")] = scores.list.mean()
     rows = spreads(pictured, values)
-    spread = rows.get(CHARACTERS)
+    spread = rows.get(t(CHARACTERS))
     if spread is None:
-        return Section("OCR text", [])
+        return Section(t("OCR text"), [])
     empty = int(collect(pictured.select((length == 0).sum())).item())
-    text = f"Text was found on {spread.count - empty:,} of {spread.count:,} records with pictures."
-    if "lines per record" in rows:
+    text = t(
+        "Text was found on {found:,} of {all:,} records with pictures.",
+        found=spread.count - empty,
+        all=spread.count,
+    )
+    if t("lines per record") in rows:
         unsure = int(collect(pictured.select(((length == 0) & (pl.col(into).list.len() > 0)).sum())).item())
-        text += f" On {unsure:,} more, whatever was read is less sure than min_score asks." if unsure else ""
+        text += (
+            t(" On {unsure:,} more, whatever was read is less sure than min_score asks.", unsure=unsure)
+            if unsure
+            else ""
+        )
     svg = charts.columns(
-        "Text per record", histogram(pictured, length, spread), "characters of OCR text", "records"
+        t("Text per record"), histogram(pictured, length, spread), t("characters of OCR text"), t("records")
     )
     return Section(
-        "OCR text",
+        t("OCR text"),
         [
             Text(text),
             _spread_table(rows),
-            Chart("ocr-text", f"OCR text per record: {_words(spread)} characters", svg),
+            Chart("ocr-text", t("OCR text per record: {words} characters", words=_words(spread)), svg),
         ],
     )
 
@@ -203,7 +236,7 @@ def texts_section(build: BuildFolder) -> Section:
     reason = columns["annotate.reason"]
     rows: dict[str, Spread] = {}
     for step, name in columns.items():
-        values = {f"{name}, characters": pl.col(name).str.len_chars()}
+        values = {t("{name}, characters", name=name): pl.col(name).str.len_chars()}
         rows |= spreads(own_texts(build, step), values) if build.columns.get(name) == pl.String else {}
     numeric = [name for name, kind in build.columns.items() if kind.is_numeric()]
     rows |= spreads(build.main, {name: pl.col(name) for name in numeric if name.startswith(f"{reason}_")})
@@ -213,11 +246,13 @@ def texts_section(build: BuildFolder) -> Section:
         limit = build.parameters("guard.reason").get("max_similarity")
         mark = (float(limit), f"max_similarity {limit}") if limit else None
         shape = histogram(build.main, pl.col(name), rows[name], whole=False, beside=limit)
-        title = "How alike the reasons of a class are"
-        svg = charts.columns(title, shape, "similarity (0 to 1)", "records", limit=mark)
-        blocks.append(Chart("reason-similarity", f"Similarity of reasons: {_words(rows[name])}", svg))
+        title = t("How alike the reasons of a class are")
+        svg = charts.columns(title, shape, t("similarity (0 to 1)"), t("records"), limit=mark)
+        blocks.append(
+            Chart("reason-similarity", t("Similarity of reasons: {words}", words=_words(rows[name])), svg)
+        )
     blocks += _flags(build, reason)
-    return Section("Written texts", blocks)
+    return Section(t("Written texts"), blocks)
 
 
 def _writers(build: BuildFolder, texts: Mapping[str, str]) -> list[Block]:
@@ -228,7 +263,7 @@ def _writers(build: BuildFolder, texts: Mapping[str, str]) -> list[Block]:
         if build.columns.get(f"{text}_by") == pl.String
         for writer, number in counts(own_texts(build, step), pl.col(f"{text}_by"))
     ]
-    return [Table(["text", "written by", "records"], rows)] if rows else []
+    return [Table([t("text"), t("written by"), t("records")], rows)] if rows else []
 
 
 def _flags(build: BuildFolder, reason: str) -> list[Block]:
@@ -251,15 +286,17 @@ def _flags(build: BuildFolder, reason: str) -> list[Block]:
     if not has_columns:
         return []
     if not rows:
-        return [Text("The checks of the reasons flagged none.")]
-    lead = "What the checks of the reasons found; the records were kept, or they would stand under Left out:"
-    return [Text(lead), Table(["column", "found", "records"], rows)]
+        return [Text(t("The checks of the reasons flagged none."))]
+    lead = t(
+        "What the checks of the reasons found; the records were kept, or they would stand under Left out:"
+    )
+    return [Text(lead), Table([t("column"), t("found"), t("records")], rows)]
 
 
 def duplicates_section(build: BuildFolder) -> Section:
     """How many records show the same or nearly the same picture as another."""
     if not measured(build.columns, "duplicate_of"):
-        return Section("Duplicates", [])
+        return Section(t("Duplicates"), [])
     own = originals(build)
     groups = collect(
         own.select("part", "duplicate_of")
@@ -278,30 +315,35 @@ def duplicates_section(build: BuildFolder) -> Section:
         sum(step.rejected.values()) for step in build.report.steps if step.name == "curate.duplicates"
     )
     if not groups["groups"]:
-        text = "Among the records that were kept curate.duplicates found none that are the same."
+        text = t("Among the records that were kept curate.duplicates found none that are the same.")
     else:
-        text = (
-            f"{groups['records']:,} kept records are look-alikes of one another, in groups of at most "
-            f"{groups['largest']:,}. "
+        text = t(
+            "{records:,} kept records are look-alikes of one another, in groups of at most {largest:,}. ",
+            records=groups["records"],
+            largest=groups["largest"],
         )
         text += (
-            f"{groups['split']:,} such groups stand in training and in validation, which flatters scores."
+            t(
+                "{split:,} such groups stand in training and in validation, which flatters scores.",
+                split=groups["split"],
+            )
             if groups["split"]
-            else "No such group is torn between training and validation."
+            else t("No such group is torn between training and validation.")
         )
     if measured(build.columns, "review"):
         conflicts = int(collect(own.select(pl.col("review").is_not_null().sum())).item())
         if conflicts:
-            text += (
-                f" {conflicts:,} records contradict the label of a look-alike: the column review names it."
+            text += t(
+                " {conflicts:,} records contradict the label of a look-alike: the column review names it.",
+                conflicts=conflicts,
             )
     if measured(build.columns, "shares_picture_with"):
         sharing = int(collect(own.select(pl.col("shares_picture_with").is_not_null().sum())).item())
         if sharing:
-            text += f" {sharing:,} records ask something else about a picture of another."
+            text += t(" {sharing:,} records ask something else about a picture of another.", sharing=sharing)
     if dropped:
-        text += f" {dropped:,} records were rejected by curate.duplicates."
-    return Section("Duplicates", [Text(text)])
+        text += t(" {dropped:,} records were rejected by curate.duplicates.", dropped=dropped)
+    return Section(t("Duplicates"), [Text(text)])
 
 
 def rejects_section(build: BuildFolder) -> Section:
@@ -315,30 +357,36 @@ def rejects_section(build: BuildFolder) -> Section:
         .head(MOST_REASONS)
     )
     if table.is_empty():
-        return Section("Left out", [Text("No record was rejected.")])
+        return Section(t("Left out"), [Text(t("No record was rejected."))])
     kinds: list[list[Cell]] = []
     examples: list[list[Cell]] = []
     for row in table.iter_rows(named=True):
-        reason = row["reason"] if row["state"] != "retry" else f"{row['reason']} (to be tried again)"
+        reason = (
+            row["reason"]
+            if row["state"] != "retry"
+            else t("{reason} (to be tried again)", reason=row["reason"])
+        )
         kinds.append([row["step"], Code(row["name"] or ""), Code(reason), row["records"]])
         for example in row["examples"]:
             place = place_of(build.place(example["source_file"] or ""), example["source_line"])
             detail = build.clean(example["detail"] or "")
             examples.append([Code(example["id"]), Code(place), Code(reason), detail])
     return Section(
-        "Left out",
+        t("Left out"),
         [
-            Text("Records that a step rejected; each stands in rejects.jsonl with its place in the source."),
-            *([Text(_LACKING)] if build.report.not_emitted else []),
-            Table(["step", "transform", "reason", "records"], kinds),
-            Text(f"Examples, at most {EXAMPLES} of each kind:"),
-            Table(["record", "source", "reason", "detail"], examples),
+            Text(
+                t("Records that a step rejected; each stands in rejects.jsonl with its place in the source.")
+            ),
+            *([Text(t(_LACKING))] if build.report.not_emitted else []),
+            Table([t("step"), t("transform"), t("reason"), t("records")], kinds),
+            Text(t("Examples, at most {examples} of each kind:", examples=EXAMPLES)),
+            Table([t("record"), t("source"), t("reason"), t("detail")], examples),
         ],
     )
 
 
 def _spread_table(rows: Mapping[str, Spread]) -> Table:
-    head = ["", "records", "least", "median", "mean", "95th percentile", "most"]
+    head = ["", t("records"), t("least"), t("median"), t("mean"), t("95th percentile"), t("most")]
     cells: list[list[Cell]] = [
         [
             name,
@@ -361,4 +409,4 @@ def _number(value: float) -> int | float:
 
 def _words(spread: Spread) -> str:
     least, median, most = (_number(value) for value in (spread.least, spread.median, spread.most))
-    return f"{least:,} to {most:,}, median {median:,}"
+    return t("{least:,} to {most:,}, median {median:,}", least=least, most=most, median=median)

@@ -13,6 +13,7 @@ import orjson
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.image import ImageProblem, load_rgb
+from datakit.core.wording import t
 from datakit.pages.blocks import Part, Thumbnail
 
 LOOK = 2_000
@@ -60,7 +61,10 @@ def parts(text: str) -> list[Part]:
         return _long(text)
     block = match.group()
     count = len(_json_object(block))
-    fold = Part(block, f"{count} labels with their descriptions ({len(block):,} characters)")
+    fold = Part(
+        block,
+        t("{count} labels with their descriptions ({block:,} characters)", count=count, block=len(block)),
+    )
     before, after = text[: match.start()].removesuffix("\n"), text[match.end() :].removeprefix("\n")
     return [piece for piece in (*_long(before), fold, *_long(after)) if piece.text]
 
@@ -68,7 +72,10 @@ def parts(text: str) -> list[Part]:
 def _long(text: str) -> list[Part]:
     if len(text) <= LONG_TEXT:
         return [Part(text)]
-    return [Part(text[:LONG_TEXT]), Part(text[LONG_TEXT:], f"{len(text) - LONG_TEXT:,} more characters")]
+    return [
+        Part(text[:LONG_TEXT]),
+        Part(text[LONG_TEXT:], t("{text:,} more characters", text=len(text) - LONG_TEXT)),
+    ]
 
 
 def thumbnail(path: Path, number: int, *, side_px: int = THUMBNAIL_PX) -> Thumbnail:
@@ -79,7 +86,7 @@ def thumbnail(path: Path, number: int, *, side_px: int = THUMBNAIL_PX) -> Thumbn
     try:
         image = load_rgb(path, max_side_px=side_px)
     except ImageProblem:
-        return Thumbnail("", f"picture {number} is not in the build folder any more")
+        return Thumbnail("", t("picture {number} is not in the build folder any more", number=number))
     target = io.BytesIO()
     image.save(target, "JPEG", quality=72)
     return Thumbnail(

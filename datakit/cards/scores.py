@@ -7,7 +7,8 @@ from collections import Counter
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import Score, ledger_of, read_scores, versions
 from datakit.artifacts.metric_names import main_metrics, metric, shown_ends
-from datakit.cards.parts import PART_NAMES
+from datakit.cards.parts import part_name
+from datakit.core.wording import t
 from datakit.pages import charts
 from datakit.pages.blocks import Block, Cell, Chart, Section, Table, Text
 
@@ -22,18 +23,20 @@ def scores_section(build: BuildFolder) -> Section:
     lines = versions(read_scores(ledger)) if ledger else []
     scores = [score for score in lines if score.name == build.report.name]
     if not scores:
-        return Section("Scores", [])
+        return Section(t("Scores"), [])
     scores.sort(key=lambda score: score.date, reverse=True)
-    words = "What models answered to records of this data set."
+    words = t("What models answered to records of this data set.")
     if len(scores) > MOST:
-        words += f" The last {MOST} of {len(scores)}; all of them: datakit scores."
+        words += t(
+            " The last {most} of {scores}; all of them: datakit scores.", most=MOST, scores=len(scores)
+        )
     newest = scores[:MOST]
     tasks = dict.fromkeys(score.task for score in newest if main_metrics(score.task))
     blocks: list[Block] = [Text(words)]
     for task in tasks:
         blocks += _line(task, [score for score in scores if score.task == task])
         blocks.append(_table(task, [score for score in newest if score.task == task], build))
-    return Section("Scores", blocks)
+    return Section(t("Scores"), blocks)
 
 
 def _line(task: str, scores: list[Score]) -> list[Block]:
@@ -49,8 +52,8 @@ def _line(task: str, scores: list[Score]) -> list[Block]:
         (scale * one.value, scale * one.low, scale * one.high)
         for one in (score.metrics[name] for score in shown)
     ]
-    unit = metric(name).title + (", %" if metric(name).is_share else "")
-    title = f"{metric(name).title} over versions, {PART_NAMES.get(part, part)}"
+    unit = t(metric(name).title) + (", %" if metric(name).is_share else "")
+    title = t("{title} over versions, {part}", title=t(metric(name).title), part=part_name(part))
     names = [f"{score.date[5:10]} {score.content[:6]}" for score in shown]
     alt = f"{title}: " + ", ".join(
         f"{of} {value:.4g}" for of, (value, *_) in zip(names, figures, strict=True)
@@ -66,17 +69,26 @@ def _table(task: str, scores: list[Score], build: BuildFolder) -> Table:
         figure = score.metrics.get(first)
         cells: list[Cell] = [
             score.date[:10],
-            score.model or "unnamed",
-            PART_NAMES.get(score.split, score.split),
+            score.model or t("unnamed"),
+            part_name(score.split),
             score.records,
             _cell(first, score),
             shown_ends(first, figure.low, figure.high) if figure else None,
             *(_cell(name, score) for name in others),
-            "yes" if score.content == build.manifest.content else "no",
+            t("yes") if score.content == build.manifest.content else t("no"),
         ]
         rows.append(cells)
-    titles = [metric(name).title + (", %" if metric(name).is_share else "") for name in (first, *others)]
-    head = ["date", "model", "part", "records", titles[0], "95% interval", *titles[1:], "this data"]
+    titles = [t(metric(name).title) + (", %" if metric(name).is_share else "") for name in (first, *others)]
+    head = [
+        t("date"),
+        t("model"),
+        t("part"),
+        t("records"),
+        titles[0],
+        t("95% interval"),
+        *titles[1:],
+        t("this data"),
+    ]
     return Table(head, rows)
 
 

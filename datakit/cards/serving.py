@@ -14,13 +14,14 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.measured_columns import measured
 from datakit.artifacts.report import ServedStep, StepReport
-from datakit.cards.parts import PART_NAMES
+from datakit.cards.parts import PART_NAMES, part_name
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.errors import UserError
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.pixels import FAMILIES, FRAME_TOKENS, Family, TrainerLimits, image_tokens
 from datakit.core.qwen_models import chat_layout, qwen_model
 from datakit.core.tokens import TokenCounter
+from datakit.core.wording import t
 from datakit.pages.blocks import Block, Cell, Code, Section, Table, Text
 from datakit.pages.figures import collect
 
@@ -34,7 +35,7 @@ def answers_section(build: BuildFolder) -> Section:
     """The forms of the answers: their fields in order, what is scored, and how many records have each."""
     form = _format(build)
     if form is None:
-        return Section("Answers", [])
+        return Section(t("Answers"), [])
     counted = _counted(build)
     splits = [split for split in PART_NAMES if any(split in by_split for by_split in counted.values())]
     several = len(form.contracts) > 1
@@ -42,48 +43,67 @@ def answers_section(build: BuildFolder) -> Section:
     total = sum(sum(counted.get(name, {}).values()) for name in names)
     rows: list[list[Cell]] = []
     for name, contract in zip(names, form.contracts, strict=True):
-        fields = ", then ".join(field.name for field in contract.fields)
+        fields = t(", then ").join(field.name for field in contract.fields)
         by_split = counted.get(name, {})
         share = sum(by_split.values()) / total if total else 0
         row: list[Cell] = [Code(contract.form), fields, contract.target.name]
         rows.append([*row, f"{share:.0%}", *(by_split.get(split, 0) for split in splits)])
-    head = ["form", "fields in order", "scored", "share", *(PART_NAMES[split] for split in splits)]
-    text = "The prompt asks for the form, and the answer has it: both come from one contract (answer.json)."
+    head = [
+        t("form"),
+        t("fields in order"),
+        t("scored"),
+        t("share"),
+        *(part_name(split) for split in splits),
+    ]
+    text = t(
+        "The prompt asks for the form, and the answer has it: both come from one contract (answer.json)."
+    )
     if several:
-        text += f" One model serves all; the form {form.contracts[0].form} is asked for when none is named."
-    return Section("Answers", [Text(text), Table(head, rows)])
+        text += t(
+            " One model serves all; the form {form} is asked for when none is named.",
+            form=form.contracts[0].form,
+        )
+    return Section(t("Answers"), [Text(text), Table(head, rows)])
 
 
 def serving_section(build: BuildFolder) -> Section:
     """What it takes to serve one picture, in the order of the work."""
     work = build.report.serving
     if work is None or not build.data_files:
-        return Section("What serving a picture costs", [])
+        return Section(t("What serving a picture costs"), [])
     if work.fault:
-        return Section("What serving a picture costs", [Text(f"It cannot be served: {work.fault}.")])
+        return Section(
+            t("What serving a picture costs"), [Text(t("It cannot be served: {fault}.", fault=work.fault))]
+        )
     calls = sum(step.calls for step in work.steps)
-    lead = "No paid call" if not calls else f"{calls} paid call{'s' if calls > 1 else ''}"
-    text = f"{lead} for each picture, besides the request to the trained model itself."
+    lead = (
+        t("No paid call")
+        if not calls
+        else t("1 paid call")
+        if calls == 1
+        else t("{calls} paid calls", calls=calls)
+    )
+    text = t("{lead} for each picture, besides the request to the trained model itself.", lead=lead)
     if work.given:
-        text += f" Whoever asks gives {', '.join(work.given)} with the picture."
+        text += t(" Whoever asks gives {names} with the picture.", names=", ".join(work.given))
     blocks: list[Block] = [Text(text)]
     if work.steps:
         rows = [_step_row(build, step) for step in work.steps]
         head = [
-            "work before the model is asked",
-            "columns of the prompt",
-            "where",
-            "calls",
-            "tokens of a call",
+            t("work before the model is asked"),
+            t("columns of the prompt"),
+            t("where"),
+            t("calls"),
+            t("tokens of a call"),
         ]
         if not any(row[-1] for row in rows):
             head, rows = head[:-1], [row[:-1] for row in rows]
         blocks.append(Table(head, rows))
-    return Section("What serving a picture costs", [*blocks, *_request(build)])
+    return Section(t("What serving a picture costs"), [*blocks, *_request(build)])
 
 
 def _step_row(build: BuildFolder, step: ServedStep) -> list[Cell]:
-    where = "a paid model" if step.calls else "this machine"
+    where = t("a paid model") if step.calls else t("this machine")
     step_report = next((entry for entry in build.report.steps if entry.number == step.number), None)
     tokens = None
     if step.calls and step_report is not None:
@@ -96,7 +116,11 @@ def _tokens_of_a_call(report: StepReport) -> str | None:
     calls, read, wrote = report.answer_calls, report.answer_tokens_in, report.answer_tokens_out
     if not calls:
         calls, read, wrote = report.attempts.get("answered", 0), report.tokens_in, report.tokens_out
-    return f"{read / calls:,.0f} in, {wrote / calls:,.0f} out" if calls and read else None
+    return (
+        t("{read:,.0f} in, {wrote:,.0f} out", read=read / calls, wrote=wrote / calls)
+        if calls and read
+        else None
+    )
 
 
 @dataclass
@@ -125,10 +149,20 @@ def _request(build: BuildFolder) -> Iterator[Block]:
         rows.append([Code(name), count, tokens.turns, *(round(value) for value in shown)])
     if rows:
         yield Text(
-            "The request to the trained model, as its training had it, in tokens (means over the records "
-            "that were counted; pictures as the trainer resizes them):"
+            t(
+                "The request to the trained model, as its training had it, in tokens (means over "
+                "the records that were counted; pictures as the trainer resizes them):"
+            )
         )
-        head = ["form", "records", "requests", "text in", "pictures in", "tokens out", "most out"]
+        head = [
+            t("form"),
+            t("records"),
+            t("requests"),
+            t("text in"),
+            t("pictures in"),
+            t("tokens out"),
+            t("most out"),
+        ]
         yield Table(head, rows)
 
 

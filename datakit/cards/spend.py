@@ -6,14 +6,16 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import StepReport
+from datakit.core.wording import later, t
 from datakit.pages.blocks import Cell, Code, Section, Table, Text
 from datakit.pages.figures import counts
 
-WORDS = (
-    "Requests and tokens are those behind all answers that stand in the data, in whatever run they were "
-    "made; the cost is that of the run that wrote this build, for stored answers cost nothing again."
+WORDS = later(
+    "Requests and tokens are those behind all answers that stand in the data, in "
+    "whatever run they were made; the cost is that of the run that wrote this build, "
+    "for stored answers cost nothing again."
 )
-UNKNOWN = "not said"
+UNKNOWN = later("not said")
 
 
 def spend_section(build: BuildFolder) -> Section:
@@ -31,23 +33,25 @@ def spend_section(build: BuildFolder) -> Section:
         for step in asking
     ]
     if not rows:
-        return Section("Spend", [])
+        return Section(t("Spend"), [])
     total: list[Cell] = [
-        "all",
+        t("all"),
         "",
         sum(step.answer_calls for step in asking) or None,
         sum(step.answer_tokens_in or step.tokens_in for step in asking),
         sum(step.answer_tokens_out or step.tokens_out for step in asking),
         round(sum(step.cost_usd for step in asking), 4),
     ]
-    head = ["step", "model", "requests", "tokens in", "tokens out", "cost, USD"]
-    return Section("Spend", [Text(WORDS), Table(head, [*rows, total] if len(rows) > 1 else rows)])
+    head = [t("step"), t("model"), t("requests"), t("tokens in"), t("tokens out"), t("cost, USD")]
+    return Section(t("Spend"), [Text(t(WORDS)), Table(head, [*rows, total] if len(rows) > 1 else rows)])
 
 
 def _models(build: BuildFolder, step: StepReport) -> str:
     """Who wrote the step's column, with the records of each where there are several."""
     column = f"{build.parameters(step.name).get('into', step.name.rpartition('.')[2])}_by"
     if build.columns.get(column) != pl.String:
-        return str((build.section("llm") or {}).get("model") or UNKNOWN)
+        return str((build.section("llm") or {}).get("model") or t(UNKNOWN))
     found = counts(build.records, pl.col(column))
-    return ", ".join(f"{name} ({number:,})" if len(found) > 1 else name for name, number in found) or UNKNOWN
+    return ", ".join(f"{name} ({number:,})" if len(found) > 1 else name for name, number in found) or t(
+        UNKNOWN
+    )

@@ -21,6 +21,7 @@ from datakit.core.registry import find, own_names, plugin_of
 from datakit.core.step_account import StepAccount
 from datakit.core.task_blocks import flat_steps
 from datakit.core.transform import Transform
+from datakit.core.wording import t
 
 _BLOCKS = get_args(Block)
 
@@ -48,23 +49,38 @@ def _foreign(build: BuildFolder, report: StepReport, parameters: dict[str, Any])
     """What can be said of any step: where it is from, its parameters, counts and columns."""
     point = plugin_of(report.name)
     if point is None:
-        origin = "A step of a package that is not installed here: what it declares for the card is missing."
+        origin = t(
+            "A step of a package that is not installed here: what it declares for the card is missing."
+        )
     else:
-        origin = f"A step of the package {package_of(point) or 'of an entry point without a package'}."
+        origin = t(
+            "A step of the package {package}.",
+            package=package_of(point) or t("of an entry point without a package"),
+        )
     counts = [
-        f"{report.records_in:,} records in, {report.added:,} added, {report.records_out:,} out, "
-        f"{sum(report.rejected.values()):,} rejected, {report.retry:,} to retry."
+        t(
+            "{records_in:,} records in, {added:,} added, {records_out:,} out, {rejected:,} "
+            "rejected, {retry:,} to retry.",
+            records_in=report.records_in,
+            added=report.added,
+            records_out=report.records_out,
+            rejected=sum(report.rejected.values()),
+            retry=report.retry,
+        )
     ]
-    counts += [f"Rejected as {reason}: {count:,}." for reason, count in sorted(report.rejected.items())]
+    counts += [
+        t("Rejected as {reason}: {count:,}.", reason=reason, count=count)
+        for reason, count in sorted(report.rejected.items())
+    ]
     if report.columns:
-        counts.append(f"Columns that it gave: {', '.join(report.columns)}.")
+        counts.append(t("Columns that it gave: {names}.", names=", ".join(report.columns)))
     blocks: list[Block] = [Text(origin), Bullets(counts)]
     if parameters:
         rows: list[list[Cell]] = [
             [Code(str(name)), Code(_as_text(value))] for name, value in cleaned(parameters, build).items()
         ]
-        blocks.append(Table(["parameter", "value"], rows))
-    return Section(f"Step {report.number}: {report.name}", blocks)
+        blocks.append(Table([t("parameter"), t("value")], rows))
+    return Section(t("Step {number}: {name}", number=report.number, name=report.name), blocks)
 
 
 def _as_text(value: Any) -> str:
@@ -144,5 +160,8 @@ def _failed(source: str, error: Exception) -> Section:
     words = f"{type(error).__name__}: {error}"
     if isinstance(error, ValidationError):  # its own words show values, and one may be a secret
         places = sorted({".".join(map(str, fault["loc"])) for fault in error.errors()})
-        words = f"These parameters do not fit the installed version: {', '.join(places)}."
-    return Section(f"A section that is missing: {source}", [Text(f"It could not be made. {words}")])
+        words = t("These parameters do not fit the installed version: {names}.", names=", ".join(places))
+    return Section(
+        t("A section that is missing: {source}", source=source),
+        [Text(t("It could not be made. {words}", words=words))],
+    )

@@ -9,6 +9,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.task_blocks import OF_TASKS
+from datakit.core.wording import t
 from datakit.pages.blocks import Block, Cell, Chart, Gallery, Section, Table, Text
 from datakit.pages.figures import collect
 
@@ -30,13 +31,13 @@ def named(section: Section, task: str) -> Section:
         else block
         for block in section.blocks
     ]
-    return replace(section, title=f"{section.title} of {task}", blocks=blocks)
+    return replace(section, title=t("{title} of {task}", title=section.title, task=task), blocks=blocks)
 
 
 def tasks_section(build: BuildFolder) -> Section:
     """The tasks side by side: records, rows, share of the training, and what was repeated for it."""
     if not build.tasks:
-        return Section("Tasks", [])
+        return Section(t("Tasks"), [])
     weighed = build.notes(OF_TASKS).get("tasks") or {}
     rows: list[list[Cell]] = []
     counts = [_counts(task) for task in build.tasks]
@@ -44,30 +45,47 @@ def tasks_section(build: BuildFolder) -> Section:
     total = max(sum(whole.values()), 1)
     for task, (train, val) in zip(build.tasks, counts, strict=True):
         name = task.path.name
-        classes = len(task.labels.names) if task.labels is not None else "none"
+        classes = len(task.labels.names) if task.labels is not None else t("none")
         mine = whole.get(name, 0)
         rows.append([name, classes, train, val, mine, f"{mine / total:.1%}"])
-    head = ["task", "labels", "training records", "validation records", "training rows", "share of the rows"]
+    head = [
+        t("task"),
+        t("labels"),
+        t("training records"),
+        t("validation records"),
+        t("training rows"),
+        t("share of the rows"),
+    ]
     blocks: list[Block] = [
         Text(
-            "One data set and one split for all: records that belong together, of whichever task, stand on "
-            "one side. Each task has its own labels, prompt and answer, and is scored by them "
-            "(--task NAME)."
+            t(
+                "One data set and one split for all: records that belong together, of whichever "
+                "task, stand on one side. Each task has its own labels, prompt and answer, and "
+                "is scored by them (--task NAME)."
+            )
         ),
         Table(head, rows),
     ]
     repeated = [
-        f"{name}: {facts['repeated']:,} of {facts['records']:,} training records stand more often, so that "
-        f"{facts['rows_before']:,} rows became {facts['rows']:,} ({facts['share']:.1%} of the tasks' rows, "
-        f"wanted {facts['wanted']:.1%})"
+        t(
+            "{name}: {repeated:,} of {records:,} training records stand more often, so that {rows_before:,} "
+            "rows became {rows:,} ({share:.1%} of the tasks' rows, wanted {wanted:.1%})",
+            name=name,
+            **{key: facts[key] for key in ("repeated", "records", "rows_before", "rows", "share", "wanted")},
+        )
         for name, facts in weighed.items()
         if facts["repeated"]
     ]
     if weighed:
         blocks.append(
-            Text("Repeated for the weights of the tasks: " + ("; ".join(repeated) or "nothing") + ".")
+            Text(
+                t(
+                    "Repeated for the weights of the tasks: {what}.",
+                    what=t("; ").join(repeated) or t("nothing"),
+                )
+            )
         )
-    return Section("Tasks", blocks)
+    return Section(t("Tasks"), blocks)
 
 
 def _training_rows(build: BuildFolder) -> pl.DataFrame:

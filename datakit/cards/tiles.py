@@ -13,7 +13,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.measured_columns import measured
 from datakit.cards.boxes import DrawnColumns, drawn_columns
 from datakit.cards.evidence import frames_of, lines_column
-from datakit.cards.parts import PART_NAMES
+from datakit.cards.parts import part_name
 from datakit.cards.pictures import Picture, Pictures
 from datakit.cards.prompt_parts import Constant, constant_of
 from datakit.cards.samples import parts
@@ -23,12 +23,13 @@ from datakit.core.boxes import Size
 from datakit.core.image import ImageProblem, read_header
 from datakit.core.record import GENERAL, place_of
 from datakit.core.shown_picture import ShownPicture, shown_pictures
+from datakit.core.wording import later, t, told
 from datakit.pages.blocks import Framed, Part, Screen, Tile, Turn
 from datakit.pages.figures import collect
 from datakit.verdict.texts import rung_name
 
-NO_LABEL = "no class"
-GENERAL_DATA = "general data"
+NO_LABEL = later("no class")
+GENERAL_DATA = later("general data")
 _LABEL_CHARS = 80
 _FACTS = (
     "id",
@@ -143,18 +144,18 @@ class Tiles:
         """The boxes that the answer holds, in pixels."""
         assert self._drawn is not None
         boxes = self._drawn.boxes_of(record, size)
-        return [Framed(box.sides, str(box.name or "box of the answer"), True) for box in boxes]
+        return [Framed(box.sides, str(box.name or t("box of the answer")), True) for box in boxes]
 
     def _facts(self, record: Row) -> list[tuple[str, str]]:
         part = str(record.get("part") or "")
-        facts = [("part", PART_NAMES.get(part, part))]
+        facts = [(t("part"), part_name(part))]
         if record.get("source_file"):
             place = place_of(self.build.place(record["source_file"]), record.get("source_line"))
-            facts.append(("source", place))
+            facts.append((t("source"), place))
         if part == "train" and (record.get("repeat") or 1) > 1:
-            facts.append(("written", f"{record['repeat']} times"))
+            facts.append((t("written"), t("{repeat} times", repeat=record["repeat"])))
         if record.get("shrink_rung") and measured(self.build.columns, "shrink_rung"):
-            facts.append(("prompt shortened", rung_name(self.build, record["shrink_rung"])))
+            facts.append((t("prompt shortened"), told(rung_name(self.build, record["shrink_rung"]))))
         return facts
 
 
@@ -173,6 +174,6 @@ def _moved(frames: Sequence[Framed], of: Size, to: Size) -> list[Framed]:
 def label_of(record: Row) -> str:
     """What a record's tile stands under."""
     if record.get("part") == GENERAL:
-        return GENERAL_DATA
-    label = str(record.get("label") or "") or NO_LABEL
+        return t(GENERAL_DATA)
+    label = str(record.get("label") or "") or t(NO_LABEL)
     return label if len(label) <= _LABEL_CHARS else f"{label[:_LABEL_CHARS]}…"

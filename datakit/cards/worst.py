@@ -15,25 +15,26 @@ from datakit.cards.gallery import MOST_TILES, card_settings, chosen, gallery_sec
 from datakit.cards.pictures import Pictures
 from datakit.cards.sheet import sheet
 from datakit.cards.tiles import Tiles
+from datakit.core.wording import later, t, told
 from datakit.pages.blocks import Block, Gallery, Section, Text
 from datakit.pages.figures import collect
 from datakit.verdict import records_of
 from datakit.verdict.texts import rung_name
 
-LONGEST = "Longest prompts"
-CUT = "Prompts that were shortened most"
-DROPPED = "What the trainer would cut or leave out"
-UNSURE = "Lowest OCR confidence"
-ALIKE = "Reasons most like another"
-CONFLICTS = "Answered differently, though they look the same"
-DUPLICATES = "Look-alikes of one another"
-NOTHING = "Nothing to show of these: {kinds}."
+LONGEST = later("Longest prompts")
+CUT = later("Prompts that were shortened most")
+DROPPED = later("What the trainer would cut or leave out")
+UNSURE = later("Lowest OCR confidence")
+ALIKE = later("Reasons most like another")
+CONFLICTS = later("Answered differently, though they look the same")
+DUPLICATES = later("Look-alikes of one another")
+NOTHING = later("Nothing to show of these: {kinds}.")
 _WORDS = {
-    LONGEST: "By characters of the rendered prompt.",
-    UNSURE: "By the mean confidence of what was read, 0 to 1.",
-    ALIKE: "By the share of 3-grams that a reason has in common with the one most like it, 0 to 1.",
-    CONFLICTS: "A record beside the first of its group: the model cannot give both answers.",
-    DUPLICATES: "A record beside the first of its group.",
+    LONGEST: later("By characters of the rendered prompt."),
+    UNSURE: later("By the mean confidence of what was read, 0 to 1."),
+    ALIKE: later("By the share of 3-grams that a reason has in common with the one most like it, 0 to 1."),
+    CONFLICTS: later("A record beside the first of its group: the model cannot give both answers."),
+    DUPLICATES: later("A record beside the first of its group."),
 }
 KINDS_OF_WORST = 9
 """Pictures a unit of `card.worst`: five kinds of single records and two of pairs."""
@@ -68,30 +69,32 @@ def _worst_section(tiles: Tiles, kinds: Sequence[Kind]) -> Section:
         if any(len(group) > 1 for group in groups):
             shown = [(tile, tiles.first_picture(tile.id)) for group in groups for tile in group]
             name = "-".join(kind.title.lower().replace(",", "").split())
-            drawn = sheet(name, kind.title, shown, across=2)
-        blocks.append(Gallery(kind.title, groups, _WORDS.get(kind.title, ""), sheet=drawn))
-    none = [kind.title for kind in kinds if not kind.groups]
+            drawn = sheet(name, t(kind.title), shown, across=2)
+        blocks.append(
+            Gallery(t(kind.title), groups, t(_WORDS[kind.title]) if kind.title in _WORDS else "", sheet=drawn)
+        )
+    none = [t(kind.title) for kind in kinds if not kind.groups]
     if none:
-        blocks.append(Text(NOTHING.format(kinds="; ".join(none))))
-    return Section("Worst of each kind", blocks)
+        blocks.append(Text(t(NOTHING, kinds=t("; ").join(none))))
+    return Section(t("Worst of each kind"), blocks)
 
 
 def worst(build: BuildFolder, most: int) -> Iterator[Kind]:
     """The kinds that the build can tell of, those without a record too."""
     if measured(build.columns, "prompt_chars"):
-        yield _most(build, LONGEST, pl.col("prompt_chars"), most, "{:,.0f} characters")
+        yield _most(build, LONGEST, pl.col("prompt_chars"), most, later("{number:,.0f} characters"))
     if measured(build.columns, "shrink_rung"):
-        kind = _most(build, CUT, pl.col("shrink_rung"), most, "{:.0f}", above=0)
-        notes = {id_: rung_name(build, int(rung)) for id_, rung in kind.notes.items()}
+        kind = _most(build, CUT, pl.col("shrink_rung"), most, "{number:.0f}", above=0)
+        notes = {id_: told(rung_name(build, int(rung))) for id_, rung in kind.notes.items()}
         yield Kind(CUT, kind.groups, notes)
     if build.check is not None:
         yield _from_check(build, most)
     if (column := lines_column(build)) and "score" in _fields(build, column):
         scores = pl.col(column).list.eval(pl.element().struct.field("score")).list.mean()
-        yield _most(build, UNSURE, -scores, most, "{:.2f}")
+        yield _most(build, UNSURE, -scores, most, "{number:.2f}")
     similarity = f"{build.parameters('annotate.reason').get('into', 'reason')}_similarity"
     if similarity in build.columns and build.columns[similarity].is_float():
-        yield _most(build, ALIKE, pl.col(similarity), most, "{:.2f}", above=0)
+        yield _most(build, ALIKE, pl.col(similarity), most, "{number:.2f}", above=0)
     yield _conflicts(build, most)
     if measured(build.columns, "duplicate_of"):
         yield _duplicates(build, most)
@@ -106,7 +109,9 @@ def _most(
     frame = frame if above is None else frame.filter(pl.col("number") > above)
     top = collect(frame.top_k(most, by=["number", "id"], reverse=[False, True]))
     rows = top.sort(["number", "id"], descending=[True, False]).rows()
-    return Kind(title, [[id_] for id_, _ in rows], {id_: words.format(abs(number)) for id_, number in rows})
+    return Kind(
+        title, [[id_] for id_, _ in rows], {id_: t(words, number=abs(number)) for id_, number in rows}
+    )
 
 
 def _from_check(build: BuildFolder, most: int) -> Kind:
@@ -154,7 +159,7 @@ def _duplicates(build: BuildFolder, most: int) -> Kind:
         collect(build.records.filter(pl.col("id").is_in(rows["duplicate_of"].to_list())).select("id"))["id"]
     )
     pairs = [[first, id_] for first, id_, _ in rows.rows() if first in known]
-    counted = {first: f"{others + 1:,} alike" for first, _, others in rows.rows()}
+    counted = {first: t("{others:,} alike", others=others + 1) for first, _, others in rows.rows()}
     return Kind(DUPLICATES, pairs, counted)
 
 

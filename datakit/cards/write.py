@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from datakit.cards.croissant import croissant_of
 from datakit.cards.diff_sections import since_section
 from datakit.cards.gallery import card_settings
 from datakit.cards.image_quality import image_quality_section
+from datakit.cards.language import language_of_card
 from datakit.cards.noise import noise_section
 from datakit.cards.overview import (
     flow_section,
@@ -47,6 +49,7 @@ from datakit.cards.usage import limits_section, reproduce_section, training_sect
 from datakit.cards.version import version_section
 from datakit.cards.worst import KINDS_OF_WORST, shown_sections
 from datakit.core.plain_yaml import dump
+from datakit.core.wording import later, speaking, t, told
 from datakit.pages.blocks import Card, Section
 from datakit.pages.writing import Kept, write_pages
 from datakit.verdict import verdict
@@ -59,7 +62,11 @@ _SCRIPTS = {
     "ko": re.compile(r"[\uac00-\ud7af]"),
     "en": re.compile(r"[A-Za-z]+"),
 }
-_LANGUAGES = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean", "en": "English"}
+_LANGUAGES = {"zh": later("Chinese"), "ja": later("Japanese"), "ko": later("Korean"), "en": later("English")}
+_LEAD_PICTURES = later("{name} is a data set for fine-tuning a vision-language model")
+_LEAD_TEXT = later("{name} is a data set for fine-tuning a language model")
+_PICTURE_CLASSES = later(" to classify a picture into one of {classes:,} classes")
+_TEXT_CLASSES = later(" to choose one of {classes:,} classes")
 
 
 def write_card(build: Path, folder: Path, kept: Kept | None = None) -> list[Path]:
@@ -76,7 +83,15 @@ def write_card(build: Path, folder: Path, kept: Kept | None = None) -> list[Path
 
 def make_card(build: BuildFolder) -> Card:
     """All that the card says, before it is laid out."""
-    splits, classes, rows = part_table(build), class_table(build), first_rows(build)
+    rows = first_rows(build)
+    language = language_of_card(build, rows)
+    with speaking(language):
+        return replace(_card(build, rows), language=language)
+
+
+def _card(build: BuildFolder, rows: Mapping[str, list[dict[str, Any]]]) -> Card:
+    """The card in the language that is spoken."""
+    splits, classes = part_table(build), class_table(build)
     languages = _languages(rows)
     tasks = _tasks(splits, classes)
     lines = build.report.verdict or verdict(build)
@@ -112,13 +127,20 @@ def make_card(build: BuildFolder) -> Card:
         training_section(build),
         reproduce_section(build),
     ]
-    failed = [f"Failed check: {line.statement}: {line.words}." for line in lines if line.state == "failed"]
+    failed = [
+        t("Failed check: {statement}: {words}.", statement=told(line.statement), words=told(line.words))
+        for line in lines
+        if line.state == "failed"
+    ]
     lead = _lead(build, splits, classes, languages, tasks)
     return Card(
         name=build.report.name,
+        title=t("Data card"),
         lead=lead,
         croissant=croissant_of(build, lead),
-        notices=[build.clean(note) for note in (*build.report.notes, *failed, *build.report.warnings)],
+        notices=[
+            build.clean(note) for note in (*map(told, build.report.notes), *failed, *build.report.warnings)
+        ],
         front=_front(build, splits, languages, tasks),
         sections=[section for section in sections if section.blocks],
     )
@@ -147,25 +169,30 @@ def _lead(
 ) -> str:
     records = {row["part"]: row for row in splits.iter_rows(named=True)}
     train = records.get("train", {"records": 0, "rows": 0})
-    rows = f" ({train['rows']:,} rows with repeats)" if train["rows"] != train["records"] else ""
-    counts = [f"{train['records']:,} training records{rows}"]
+    repeated = train["rows"] != train["records"]
+    rows = t(" ({rows:,} rows with repeats)", rows=train["rows"]) if repeated else ""
+    counts = [t("{records:,} training records", records=train["records"]) + rows]
     if "val" in records:
-        counts.append(f"{records['val']['records']:,} validation records")
+        counts.append(t("{records:,} validation records", records=records["val"]["records"]))
     if "general" in records:
-        counts.append(f"{records['general']['records']:,} general records against forgetting")
+        counts.append(
+            t("{records:,} general records against forgetting", records=records["general"]["records"])
+        )
     images = picture_count(build)
-    purpose = "classify a picture into one of" if "image-classification" in tasks else "choose one of"
-    text = f"{build.report.name} is a data set for fine-tuning a {'vision-' if images else ''}language model"
+    form = _LEAD_PICTURES if images else _LEAD_TEXT
+    text = t(form, name=build.report.name)
     if build.tasks:
-        text += f" with {len(build.tasks)} tasks: {', '.join(task.path.name for task in build.tasks)}"
+        names = t(", ").join(task.path.name for task in build.tasks)
+        text += t(" with {count} tasks: {names}", count=len(build.tasks), names=names)
     elif not classes.is_empty():
-        text += f" to {purpose} {classes.height:,} classes"
-    counted = ", ".join(counts[:-1]) + (" and " if len(counts) > 1 else "") + counts[-1]
-    text += f". It has {counted}"
-    text += f", with {images:,} pictures in all." if images else "; all are text only."
+        purpose = _PICTURE_CLASSES if "image-classification" in tasks else _TEXT_CLASSES
+        text += t(purpose, classes=classes.height)
+    counted = t(", ").join(counts[:-1]) + (t(" and ") if len(counts) > 1 else "") + counts[-1]
+    text += t(". It has {counted}", counted=counted)
+    text += t(", with {images:,} pictures in all.", images=images) if images else t("; all are text only.")
     if languages:
-        names = " and ".join(_LANGUAGES[language] for language in languages)
-        text += f" The texts are in {names} (told by the script)."
+        names = t(" and ").join(t(_LANGUAGES[language]) for language in languages)
+        text += t(" The texts are in {names} (told by the script).", names=names)
     return text
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from datakit.core.language import Language
 from datakit.core.word_diff import Piece, as_plain
 
 PROSE_CHARS = 24
@@ -258,6 +259,8 @@ class Card:
     """What kind of page it is."""
     file: str = ""
     """Name of its files, when it is not `name`."""
+    language: Language = "en"
+    """Of the page's own words."""
     croissant: str = ""
     """The JSON-LD document that stands beside its plots; "" for none."""
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from datakit.core.wording import later
+
 PERSONAL = "personal_data"
 """The column with the kinds that were found, and the word of a record that is rejected for it."""
 LEFT_UNSEEN = "not looked at"
 """The note of a step: columns of prompts and answers in which nobody looked for any."""
 WORDS = {
-    "phone": "telephone number",
-    "id_number": "identity number",
-    "bank_card": "bank card",
-    "courier": "courier number",
-    "email": "e-mail address",
-    "plate": "licence plate",
-    "address": "address",
-    "name": "name",
+    "phone": later("telephone number"),
+    "id_number": later("identity number"),
+    "bank_card": later("bank card"),
+    "courier": later("courier number"),
+    "email": later("e-mail address"),
+    "plate": later("licence plate"),
+    "address": later("address"),
+    "name": later("name"),
 }
 """Kind -> what it is called on pages."""

@@ -5,6 +5,8 @@ A test holds that every word which the code uses stands here, and no other.
 
 from __future__ import annotations
 
+from datakit.core.wording import later
+
 REJECTED = {
     # read
     "answer_empty": "An answer of the dialogue is blank, or nan or null, so there is nothing to learn.",
@@ -96,13 +98,17 @@ REJECTED = {
     "where_null": "The expression of `guard.where` is neither true nor false: a value that it compares is "
     "missing or no number. `column IS NULL OR …` keeps such records.",
     # predictions that are no labels (curate.pseudo_labels, curate.split)
-    "pseudo_known": "A record with a label shows the same picture, so that a prediction adds nothing.",
-    "pseudo_near_val": "A record whose label would be a prediction is like one of validation: the same "
-    "picture, or nearly the same text. In training it would give the validation away.",
-    "pseudo_over_cap": "`max_per_class` others of its predicted class are surer.",
-    "pseudo_unknown": "There is no prediction of the record, none with a probability from 0 to 1, one of an "
-    "unknown label, or one whose probabilities of all labels do not add up to 1.",
-    "pseudo_unsure": "The prediction is not sure enough to stand for a label, or two voices differ.",
+    "pseudo_known": later("A record with a label shows the same picture, so that a prediction adds nothing."),
+    "pseudo_near_val": later(
+        "A record whose label would be a prediction is like one of validation: the same "
+        "picture, or nearly the same text. In training it would give the validation away."
+    ),
+    "pseudo_over_cap": later("`max_per_class` others of its predicted class are surer."),
+    "pseudo_unknown": later(
+        "There is no prediction of the record, none with a probability from 0 to 1, one of an "
+        "unknown label, or one whose probabilities of all labels do not add up to 1."
+    ),
+    "pseudo_unsure": later("The prediction is not sure enough to stand for a label, or two voices differ."),
     # duplicates, reviews and reasons
     "duplicate": "The same picture, question and answer as an earlier record (`drop`).",
     "dropped_by_step": "A function that is a step (dk.step) did not give the record back.",

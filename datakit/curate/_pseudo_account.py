@@ -11,6 +11,7 @@ import polars as pl
 
 from datakit.core.blocks import Bullets, Cell, Section, Table, Text
 from datakit.core.reasons import REJECTED
+from datakit.core.wording import t
 from datakit.curate._calibrated import Calibration
 from datakit.curate._chosen import Choice
 
@@ -111,44 +112,58 @@ def _share(are_right: pl.Series) -> float | None:
     return round(int(are_right.sum()) / len(are_right), 4) if len(are_right) else None
 
 
+def _why(reason: str) -> str:
+    """What a word of a reject means, as far as it is known."""
+    return t(REJECTED[reason]) if reason in REJECTED else ""
+
+
 def section(account: Account) -> Section:
     """The step's section on the card."""
-    error = (
-        "" if account.expected_error is None else f", {account.expected_error:.1%} of them wrong by estimate"
+    kept = t(
+        "{kept:,} of {candidates:,} records without a label are kept",
+        kept=account.kept,
+        candidates=account.candidates,
     )
-    facts = [f"{account.kept:,} of {account.candidates:,} records without a label are kept{error}."]
+    if account.expected_error is not None:
+        kept += t(", {share:.1%} of them wrong by estimate", share=account.expected_error)
+    facts = [kept + t(".")]
     if account.precision is not None:
-        facts.append(f"The truth is known: {account.precision:.1%} of the kept labels are right.")
+        facts.append(
+            t("The truth is known: {share:.1%} of the kept labels are right.", share=account.precision)
+        )
     facts.append(
-        f"Asked for: a prediction that is right with probability {account.bound:.2f} or more."
+        t("Asked for: a prediction that is right with probability {bound:.2f} or more.", bound=account.bound)
         if account.bound < 1
-        else "No prediction is sure enough by itself."
+        else t("No prediction is sure enough by itself.")
     )
     if account.kept_for_class:
         facts.append(
-            f"{account.kept_for_class:,} of the kept are less sure than that: the surest of their class, "
-            "kept so that no class is left out because others are easier."
+            t(
+                "{count:,} of the kept are less sure than that: the surest of their class, kept so that no "
+                "class is left out because others are easier.",
+                count=account.kept_for_class,
+            )
         )
     facts.append(
-        f"The estimate is set right by {account.calibrated_by:,} records with a known label."
+        t("The estimate is set right by {count:,} records with a known label.", count=account.calibrated_by)
         if account.calibrated_by
-        else "The estimate is not set right: too few records with a known label have a prediction."
+        else t("The estimate is not set right: too few records with a known label have a prediction.")
     )
     facts += [
-        f"{count:,} are not kept: {reason}. {REJECTED.get(reason, '')}".strip()
+        (t("{count:,} are not kept: {reason}. ", count=count, reason=reason) + _why(reason)).strip()
         for reason, count in account.left.items()
     ]
     if account.by:
-        facts.append("Predicted by: " + "; ".join(account.by) + ".")
-    told = (
+        facts.append(t("Predicted by: {names}.", names=t("; ").join(account.by)))
+    told = t(
         "Transductive: a model that trains on these labels has seen these pictures, so its scores on them "
         "say nothing about new ones, and answers to them are no test. None stands in validation."
     )
-    columns = (
+    columns = t(
         "Shares are those of all labels, before and after. The threshold is the probability, as the model "
         "states it, from which a prediction of the class is as sure as asked for."
     )
-    return Section("Pseudo-labels", [Text(told), Bullets(facts), Text(columns), _skew(account)])
+    return Section(t("Pseudo-labels"), [Text(told), Bullets(facts), Text(columns), _skew(account)])
 
 
 def _skew(account: Account) -> Table:
@@ -167,5 +182,13 @@ def _skew(account: Account) -> Table:
         ]
         for name, (own, said, kept, bound) in account.classes.items()
     ]
-    head = ["class", "given", "share before", "predicted", "kept", "share after", "threshold"]
-    return Table(head, rows)
+    names = (
+        t("class"),
+        t("given"),
+        t("share before"),
+        t("predicted"),
+        t("kept"),
+        t("share after"),
+        t("threshold"),
+    )
+    return Table(names, rows)

@@ -14,7 +14,6 @@ import polars as pl
 from datakit.artifacts.odd_overrides import UNNAMED, oddities
 from datakit.artifacts.overrides import Override, OverrideLine, read_overrides
 from datakit.core import blocks
-from datakit.core.counted import counted
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.judged import canonical, judged
 from datakit.core.outcome import Table
@@ -22,6 +21,7 @@ from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
 from datakit.core.suspect_columns import REVIEWED_BY
 from datakit.core.transform import Columns, Renderer, TableTransform
+from datakit.core.wording import later, t
 from datakit.curate._belonging import PSEUDO, REVIEWED, SOURCE, gives_source
 from datakit.curate._decisions import Outcome, decided
 
@@ -32,11 +32,13 @@ _NAMED = 1000
 _SHOWN = 200
 """Decisions that the card lists."""
 _FAULTS = {
-    "changed": "the record has changed since it was reviewed: review it again",
-    "disagree": "reviewers decided differently: one of them must decide again",
-    "no_record": "no record of this id comes to the step: it was removed or rejected, or this is the review "
-    "of another build",
-    "unknown_label": "the new label is not in the label file",
+    "changed": later("the record has changed since it was reviewed: review it again"),
+    "disagree": later("reviewers decided differently: one of them must decide again"),
+    "no_record": later(
+        "no record of this id comes to the step: it was removed or rejected, or this is the review of "
+        "another build"
+    ),
+    "unknown_label": later("the new label is not in the label file"),
 }
 
 
@@ -148,7 +150,7 @@ class Overrides(TableTransform):
 
     def card_sections(self, account: StepAccount) -> Sequence[blocks.Section]:
         notes = account.notes
-        return [blocks.Section("Decisions of reviewers", _card_blocks(notes))]
+        return [blocks.Section(t("Decisions of reviewers"), _card_blocks(notes))]
 
 
 _REVIEWED = ("label", "label_by", "label_change", REVIEWED_BY)
@@ -320,50 +322,55 @@ def _was(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
-def _is(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
 def _first_only(count: int) -> list[blocks.Block]:
     """That a table of the card holds the first of more."""
-    return [blocks.Text(f"The first {_SHOWN:,} of {count:,}.")] if count > _SHOWN else []
+    return (
+        [blocks.Text(t("The first {shown:,} of {count:,}.", shown=_SHOWN, count=count))]
+        if count > _SHOWN
+        else []
+    )
+
+
+def _why_not(fault: Mapping[str, Any]) -> str:
+    return f"{t(_FAULTS[fault['why']])}{t('. ')}{fault['hint']}".strip()
+
+
+_COUNTED = ("file", "lines", "relabelled", "dropped", "accepted", "superseded")
 
 
 def _card_blocks(notes: Mapping[str, Any]) -> list[blocks.Block]:
     if not notes["lines"]:
-        return [blocks.Text(f"{notes['file']} holds no decision.")]
-    records, again = notes["relabelled"], notes["superseded"]
+        return [blocks.Text(t("{file} holds no decision.", file=notes["file"]))]
     not_applied = sum(notes["not_applied"].values())
     told: list[blocks.Block] = [
         blocks.Text(
-            f"{notes['file']} holds {counted(notes['lines'], 'decision')}: {counted(records, 'record')} "
-            f"{_was(records)} relabelled, {notes['dropped']:,} dropped, {notes['accepted']:,} accepted as "
-            f"they were; {again:,} {_was(again)} replaced by a later one of the same reviewer and "
-            f"{not_applied:,} {_was(not_applied)} not applied."
+            t(
+                "Decisions in {file}: {lines:,}. Relabelled: {relabelled:,}, dropped: {dropped:,}, accepted "
+                "as they were: {accepted:,}; replaced by a later one of the same reviewer: {superseded:,}, "
+                "not applied: {not_applied:,}.",
+                not_applied=not_applied,
+                **{name: notes[name] for name in _COUNTED},
+            )
         )
     ]
     if count := notes.get("about_predictions"):
-        told.append(blocks.Text(f"{count:,} of them {_is(count)} about predicted labels."))
+        told.append(blocks.Text(t("About predicted labels: {count:,}.", count=count)))
     if "elsewhere" in notes:
-        told.append(
-            blocks.Text(
-                f"{len(notes['elsewhere']):,} {_is(len(notes['elsewhere']))} about no record of this task."
-            )
-        )
+        told.append(blocks.Text(t("About no record of this task: {count:,}.", count=len(notes["elsewhere"]))))
     if "met_before" in notes:
-        told.append(
-            blocks.Text(f"{notes['met_before']:,} {_was(notes['met_before'])} met by an earlier step.")
-        )
+        told.append(blocks.Text(t("Met by an earlier step: {count:,}.", count=notes["met_before"])))
     if notes["decisions"]:
         rows = [[row["id"], row["old"], row["what"], row["by"]] for row in notes["decisions"][:_SHOWN]]
-        told.append(blocks.Table(["record", "label", "decision", "by, when, why"], rows))
+        told.append(blocks.Table([t("record"), t("label"), t("decision"), t("by, when, why")], rows))
         told += _first_only(notes.get("changes", len(notes["decisions"])))
     if notes["faults"]:
-        told.append(blocks.Text("Not applied:"))
+        told.append(blocks.Text(t("Not applied:")))
         rows = [
-            [row["line"], row["id"], row["what"], row["by"], f"{_FAULTS[row['why']]}. {row['hint']}".strip()]
+            [row["line"], row["id"], row["what"], row["by"], _why_not(row)]
             for row in notes["faults"][:_SHOWN]
         ]
-        told.append(blocks.Table(["line", "record", "decision", "by, when, why", "why not"], rows))
+        told.append(
+            blocks.Table([t("line"), t("record"), t("decision"), t("by, when, why"), t("why not")], rows)
+        )
         told += _first_only(not_applied)
     return told

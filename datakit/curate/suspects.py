@@ -25,6 +25,7 @@ from datakit.core.step_context import StepContext
 from datakit.core.suspect_columns import REVIEWED_BY
 from datakit.core.suspicion import combined, proposed
 from datakit.core.transform import Columns, TableTransform
+from datakit.core.wording import t
 from datakit.curate import _voices as voices
 from datakit.curate._belonging import PSEUDO, SOURCE
 from datakit.curate._out_of_fold import Reading
@@ -192,7 +193,7 @@ class Suspects(TableTransform):
 
     def card_sections(self, account: StepAccount) -> Sequence[blocks.Section]:
         notes = account.notes
-        return [blocks.Section("Doubted labels", list(_card(notes)))] if notes.get("voices") else []
+        return [blocks.Section(t("Doubted labels"), list(_card(notes)))] if notes.get("voices") else []
 
 
 def _contents(table: pl.DataFrame, context: StepContext) -> Callable[[str], str]:
@@ -298,19 +299,24 @@ def _notes(suspects: Sequence[_Suspect], hearing: voices.Hearing, table: pl.Data
 def _card(notes: Any) -> Iterator[blocks.Block]:
     several = notes["doubted_by_several"]
     yield blocks.Text(
-        f"{notes['suspects']:,} of {notes['labelled']:,} labels are doubted, {several:,} of them by several "
-        "voices. All stand in suspects.jsonl, with who says what; nothing was changed for it."
+        t(
+            "{suspects:,} of {labelled:,} labels are doubted, {several:,} of them by several voices. All "
+            "stand in suspects.jsonl, with who says what; nothing was changed for it.",
+            suspects=notes["suspects"],
+            labelled=notes["labelled"],
+            several=several,
+        )
     )
     yield blocks.Table(
-        ["voice", "looked at", "doubts"],
+        [t("voice"), t("looked at"), t("doubts")],
         [[name, notes["heard"][name], count] for name, count in notes["voices"].items()],
     )
     if notes["clusters"]:
         largest = sorted(notes["clusters"].items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
-        yield blocks.Table(["cluster", "records"], [list(row) for row in largest])
+        yield blocks.Table([t("cluster"), t("records")], [list(row) for row in largest])
     if notes["most_doubted"]:
         yield blocks.Table(
-            ["record", "score", "label", "proposed", "who says what"],
+            [t("record"), t("score"), t("label"), t("proposed"), t("who says what")],
             [
                 [row["id"], row["score"], row["label"], row["proposed"], row["why"].replace("\n", "; ")]
                 for row in notes["most_doubted"]

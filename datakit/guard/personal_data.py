@@ -31,6 +31,7 @@ from datakit.core.transform import (
     Transform,
     Worker,
 )
+from datakit.core.wording import later, t
 from datakit.guard._personal_record import TEXT_KEYS, Found, RecordMasker
 from datakit.personal.spans import KINDS, Kind
 
@@ -40,6 +41,11 @@ _BOXES = pl.List(
 )
 _USUAL = {"ocr": pl.List(_LINE), "boxes": _BOXES, "messages": MESSAGES}
 """Columns of a usual name that hold other than texts."""
+_DONE = {
+    "mask": later("{records:,} of {all:,} records hold some; masked in the texts."),
+    "report": later("{records:,} of {all:,} records hold some; left as they are."),
+    "reject": later("{records:,} of {all:,} records hold some; reasons of rejection."),
+}
 _BESIDE = ("_by", "_style", "_better")
 """Endings of columns that annotators give beside a text and that hold none."""
 
@@ -148,22 +154,22 @@ class PersonalData(Guard):
         notes = account.notes
         if "found" not in notes:
             return []
-        done = {"mask": "masked in the texts", "report": "left as they are", "reject": "reasons of rejection"}
-        words = [f"{notes['records']:,} of {account.records_in:,} records hold some; {done[self.mode]}."]
+        words = [t(_DONE[self.mode], records=notes["records"], all=account.records_in)]
         if self.mode == "mask":
             pictures = (
-                f"{notes['blurred']:,} have lines of their pictures blurred."
+                t("{blurred:,} have lines of their pictures blurred.", blurred=notes["blurred"])
                 if self.blur
-                else ("Pictures are as they were.")
+                else t("Pictures are as they were.")
             )
-            words.append(f"{pictures} Served records are masked as well, their pictures are not blurred.")
+            words += [pictures, t("Served records are masked as well, their pictures are not blurred.")]
         if unseen := notes.get(LEFT_UNSEEN):
-            words.append(f"Not looked at, though prompts or answers hold them: {', '.join(unseen)}.")
+            names = ", ".join(unseen)
+            words.append(t("Not looked at, though prompts or answers hold them: {names}.", names=names))
         table = Table(
-            ["kind", "different in a record"],
-            [[WORDS[kind], notes["found"].get(kind, 0)] for kind in self.find],
+            [t("kind"), t("different in a record")],
+            [[t(WORDS[kind]), notes["found"].get(kind, 0)] for kind in self.find],
         )
-        return [Section("Personal data", [Text(" ".join(words)), table])]
+        return [Section(t("Personal data"), [Text(t(" ").join(words)), table])]
 
     def _fields(self, context: StepContext) -> dict[str, Any]:
         """The columns that are looked at, with their dtypes."""

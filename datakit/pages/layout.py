@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from datakit.core.wording import speaking, t
 from datakit.pages import charts
 from datakit.pages.blocks import Card, Cell, Code
 
@@ -26,7 +27,8 @@ _LINE_START = re.compile(r"^(?:([+=-])|(\d+)([.)])(?=\s|$))")
 def render_markdown(card: Card) -> str:
     """The card as Markdown with a YAML head."""
     template = _environment(autoescape=False).get_template("page.md.j2")
-    text = template.render(card=card, most_groups=MOST_GROUPS)
+    with speaking(card.language):
+        text = template.render(card=card, most_groups=MOST_GROUPS)
     return text.strip() + "\n"
 
 
@@ -39,7 +41,8 @@ def render_html(card: Card) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = _environment(autoescape=True).get_template("page.html.j2")
     policy = f"{_POLICY}; script-src 'sha256-{digest}'"
-    text = template.render(card=card, script=Markup(script), policy=policy, source=_Sources().attributes)
+    with speaking(card.language):
+        text = template.render(card=card, script=Markup(script), policy=policy, source=_Sources().attributes)
     return text.strip() + "\n"
 
 
@@ -74,6 +77,7 @@ def _environment(*, autoescape: bool) -> Environment:
         "plot": _plot,
     }
     environment.filters.update(filters)
+    environment.globals["t"] = t
     return environment
 
 

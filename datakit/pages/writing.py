@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datakit.core import croissant
+from datakit.core.language import Language
 from datakit.core.regular_files import read_regular_text
 from datakit.core.replacing import is_untouched, seal, set_aside, unsealed
 from datakit.core.visible import visible
+from datakit.core.wording import later, speaking, t
 from datakit.pages.blocks import Card
 from datakit.pages.layout import render_html, render_markdown
 
@@ -18,8 +20,10 @@ _FIRST = "<code>0.1.0</code>", "| datakit | `0.1.0` |"
 """Stands in every card of datakit 0.1.0, which had no seal."""
 
 
-_OUTDATED = "Not of the present build."
-_WHY = "The build was made again without a card: this one describes an earlier build."
+_OUTDATED = later("Not of the present build.")
+_WHY = later("The build was made again without a card: this one describes an earlier build.")
+_CHINESE = '<html lang="zh'
+"""Stands in a page in Chinese; a page of Markdown has the language of the HTML beside it."""
 Kept = Callable[[Path, Path], None]
 """Is told of a file that somebody had made or edited: where it stood, and where it lies now."""
 
@@ -65,11 +69,21 @@ def mark_outdated(page: Path) -> None:
         return
     text = read_regular_text(page)
     head, found, rest = text.partition("</h1>\n") if page.suffix == ".html" else _after_title(text)
-    note = f"> **{_OUTDATED}** {_WHY}\n\n"
+    with speaking(_language_of(page)):
+        what, why = t(_OUTDATED), t(_WHY)
+    note = f"> **{what}** {why}\n\n"
     if page.suffix == ".html":
-        note = f'<p class="notice" role="note"><strong>{_OUTDATED}</strong> {_WHY}</p>\n'
+        note = f'<p class="notice" role="note"><strong>{what}</strong> {why}</p>\n'
     if found and not rest.startswith(note):
         _write(page, seal(unsealed(head + found + note + rest)))
+
+
+def _language_of(page: Path) -> Language:
+    """The language that a page, or the HTML beside it, is written in."""
+    try:
+        return "zh" if _CHINESE in read_regular_text(page.with_suffix(".html"))[:500] else "en"
+    except (OSError, UnicodeDecodeError):
+        return "en"
 
 
 def _after_title(text: str) -> tuple[str, str, str]:

@@ -46,6 +46,8 @@ class Draft:
     train_yaml: bool = True
     serving: ServingWork | None = None
     answers: AnswerFormat | None = None
+    language: str = "en"
+    """Of the card, where the recipe says nothing."""
 
     def write(self) -> Path:
         """The build's folder."""
@@ -59,7 +61,8 @@ class Draft:
         frame.drop("messages").write_parquet(folder / "records.parquet")
         rejects = b"".join(orjson.dumps(row) + b"\n" for row in self.rejects)
         (folder / "rejects.jsonl").write_bytes(rejects)
-        (folder / "recipe.yaml").write_text(yaml.safe_dump(self.recipe, allow_unicode=True), "utf-8")
+        recipe = self.recipe | {"card": {"language": self.language, **self.recipe.get("card", {})}}
+        (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, allow_unicode=True), "utf-8")
         if self.train_yaml:
             (folder / "train.yaml").write_text("stage: sft\n")
         report = BuildReport(name=self.name, recipe=f"recipes/{self.name}.yaml", seconds=12.5)
