@@ -75,7 +75,10 @@ class FittedProxy:
 
     def nearness(self, words: Sequence[str]) -> Floats | None:
         """(n, words) how much the n-grams of each fitted text are those of others; None without texts."""
-        return self._spaces[0].points @ self._spaces[0].place(words).T if self._spaces else None
+        if not self._spaces:
+            return None
+        space = self._spaces[0]
+        return np.asarray(space.points @ space.put(space.weigh(words)).T)
 
     def without(self, block: Rows) -> Floats:
         """(block, classes) of fitted records, as those see them that are not in the block (least squares)."""
