@@ -44,12 +44,13 @@ class Predict(TableTransform):
 
     A screen may show a part of another class's page, whose lines speak for the wrong class. So a second voice
     reads the text line by line and reckons with a stretch of another class (datakit.proxy.stretches), and a
-    third one looks at the picture, strip by strip (datakit.proxy.pictures). The probability is a weighted
+    third one looks at the picture, by how many strips of each kind it has (datakit.proxy.pictures), and a
+    fourth reads these from top to bottom as the second one reads lines. The probability is a weighted
     product of the voices, the weights those with which labelled records, out of fold, fit best
     (datakit.proxy.pool); the geometric mean of the first two where there is no picture.
-    `prediction_evidence` holds seven numbers that say how sure the prediction is: the logarithm of its
-    probability over the next one's, by all together, by the text, by the lines and by the picture; and of
-    single lines, the lead of the class, what they say for it alone, and what for another
+    `prediction_evidence` holds eight numbers that say how sure the prediction is: the logarithm of its
+    probability over the next one's, by all together, by the text, by the lines, by the picture and by its
+    strips; and of single lines, the lead of the class, what they say for it alone, and what for another
     (datakit.proxy.lines).
 
     With `from_build` and `base_url` a served model is asked, exactly as its training asked: prompt, answer
@@ -70,7 +71,7 @@ class Predict(TableTransform):
     """
 
     of_one_task: ClassVar[bool] = True
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     example: ClassVar[dict[str, Any] | None] = {}
 
     into: str = Field(default="prediction", pattern=r"^[A-Za-z_]\w*$")
@@ -158,7 +159,8 @@ class Predict(TableTransform):
             return empty, {"warnings": [words]} if small.height else {}
         data, labels = self._data(small, context), _spelt(small["label"].gather(learnt), context)
         others = np.setdiff1d(np.arange(small.height), learnt)
-        said = _said(data.take(learnt), labels, data.take(others), context.seed)
+        strips = self._strips(small[[*learnt, *others]], context)
+        said = _said(data.take(learnt), labels, data.take(others), strips, context.seed)
         by = f"proxy ({len(learnt):,} records, {_content(data.take(learnt), labels)})"
         columns = dict(zip(columns_of(self.into), _columns(said, by), strict=True))
         predictions = pl.DataFrame({"id": small["id"].gather([*learnt, *others]), **columns})
@@ -169,6 +171,12 @@ class Predict(TableTransform):
             "out_of_fold_accuracy": round(agreed / len(learnt), 4),
         }
         return predictions, notes
+
+    def _strips(self, small: pl.DataFrame, context: StepContext) -> list[str]:
+        from datakit.proxy.pictures import picture_lines
+
+        images = [paths or [] if self.pictures else [] for paths in small["images"].to_list()]
+        return picture_lines(images, context.run.image_memory_mb)
 
     def _data(self, small: pl.DataFrame, context: StepContext) -> ProxyData:
         from datakit.proxy.pictures import picture_features
@@ -200,7 +208,8 @@ class _Said:
     evidence: Floats
 
 
-def _said(data: ProxyData, labels: list[str], others: ProxyData, seed: int) -> _Said:
+def _said(data: ProxyData, labels: list[str], others: ProxyData, strips: list[str], seed: int) -> _Said:
+    """`strips` are the pictures as texts, those of `data` first."""
     fitted = fit(replace(data, pictures=None), labels, seed)
     classes = fitted.classes
     asked = (
@@ -213,12 +222,16 @@ def _said(data: ProxyData, labels: list[str], others: ProxyData, seed: int) -> _
     both = pooled((text, lines), (0.5, 0.5))
     given = np.array([classes.index(label) for label in labels], dtype=np.int64)
     looks, rows = _looks(data, given, others, len(classes))
+    by_strip = LineVoice(
+        replace(data, texts=strips[: len(data)]), labels, replace(others, texts=strips[len(data) :]), seed
+    )
+    voices = (text, lines, looks, by_strip.probabilities(np.full(both.shape, 1 / len(classes))))
     learnt = rows[rows < len(data)]
     if len(learnt):
-        weights = pool_weights([one[learnt] for one in (text, lines, looks)], given[learnt])
-        both[rows] = pooled([one[rows] for one in (text, lines, looks)], weights)
+        weights = pool_weights([one[learnt] for one in voices], given[learnt])
+        both[rows] = pooled([one[rows] for one in voices], weights)
     best = both.argmax(axis=1)
-    leads = [_lead(said, best) for said in (both, text, lines, looks)]
+    leads = [_lead(said, best) for said in (both, *voices)]
     evidence = np.column_stack([*leads, voice.evidence(best)])
     return _Said(classes, both, [classes[at] for at in best], evidence)
 

@@ -23,8 +23,11 @@ that is _SIDE wide."""
 _TALLEST = 4 * _SIDE
 _ACROSS, _DOWN, _COLOUR = (0.01, 0.03), (0.01, 0.03), (0.05,)
 """From which mean change across, change down and saturation, all of 1, a column has some."""
-SIZE = LOOK + len(_ACROSS + _DOWN + _COLOUR) * 2**_COLUMNS
+_KINDS = len(_ACROSS + _DOWN + _COLOUR)
+SIZE = LOOK + _KINDS * 2**_COLUMNS
 """Numbers per picture."""
+_SIGNS = 0xE000 + 2**_COLUMNS * np.arange(_KINDS)
+"""First sign of each kind of pattern, of those that Unicode leaves to private use: no text has them."""
 
 Values = npt.NDArray[np.float32]
 
@@ -65,20 +68,43 @@ def _look(image: Image.Image) -> Values:
     return np.concatenate([colours.ravel(), np.sqrt(edges), np.sqrt(shades), shape]).astype(np.float32)
 
 
+def picture_lines(images: Sequence[Sequence[str]], memory_mb: int) -> list[str]:
+    """Each record's pictures as a text, a line for every strip from top to bottom, a sign for every pattern
+    of it; empty for a record without a picture that can be read. So what reads lines reads screens."""
+    texts = []
+    for paths in images:
+        lines: list[str] = []
+        for path in paths:
+            try:
+                image = load_rgb(path, max_side_px=_DECODED_PX, memory_mb=memory_mb)
+            except ImageProblem:
+                continue  # told by picture_features
+            lines += ["".join(map(chr, strip)) for strip in (_patterns(image) + _SIGNS).tolist()]
+        texts.append("\n".join(lines))
+    return texts
+
+
 def _strips(image: Image.Image) -> npt.NDArray[np.int64]:
-    """How many strips have each pattern: in which columns something changes across, or down, or has colour.
+    """How many strips have each pattern.
 
     A screen is rows under one another, and these stay the same wherever it is scrolled to, whatever is cut
     off and whatever colours a shop has. So strips are to a picture what lines are to a text.
     """
+    counts = [np.bincount(kind, minlength=2**_COLUMNS) for kind in _patterns(image).T]
+    return np.concatenate(counts)
+
+
+def _patterns(image: Image.Image) -> npt.NDArray[np.int64]:
+    """(strips, kinds) from top to bottom: in which columns, a bit each, something changes across, or down, or
+    has colour."""
     height = min(max(round(image.height * _SIDE / image.width), _STRIP), _TALLEST)
     small = np.asarray(image.resize((_SIDE, height), Image.Resampling.BOX), dtype=np.float32) / 255
     down, across = np.gradient(small.mean(axis=2))
     colour = small.max(axis=2) - small.min(axis=2)
     rows = np.arange(0, height - _STRIP + 1, _STEP)[:, None] + np.arange(_STRIP)
     bits = 2 ** np.arange(_COLUMNS)
-    counts = []
+    kinds = []
     for values, bounds in ((np.abs(across), _ACROSS), (np.abs(down), _DOWN), (colour, _COLOUR)):
         cells = values[rows].reshape(len(rows), _STRIP, _COLUMNS, -1).mean(axis=(1, 3))
-        counts += [np.bincount((cells > bound) @ bits, minlength=2**_COLUMNS) for bound in bounds]
-    return np.concatenate(counts)
+        kinds += [(cells > bound) @ bits for bound in bounds]
+    return np.stack(kinds, axis=1)

@@ -61,7 +61,7 @@ def test_unlabelled_records_get_label_probability_and_who_predicted() -> None:
     assert sum(told.values()) == pytest.approx(1, abs=1e-3)
     assert told["水果"] == pytest.approx(row["prediction_probability"], abs=1e-5)
     assert row["prediction_by"].startswith("proxy (90 records, ")
-    assert len(row["prediction_evidence"]) == 7
+    assert len(row["prediction_evidence"]) == 8
     assert (notes["learnt_from"], notes["predicted"]) == (90, 3)
 
 

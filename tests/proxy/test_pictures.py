@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from datakit.proxy.pictures import LOOK, SIZE, picture_features
+from datakit.proxy.pictures import LOOK, SIZE, picture_features, picture_lines
 
 
 def screen(path: Path, *, scrolled: int = 0, colour: str = "#ffffff") -> str:
@@ -57,3 +58,23 @@ def test_a_broken_picture_is_counted_and_a_record_without_one_is_not_a_number(tm
     told, broken = picture_features([[str(tmp_path / "no.png")], []], 500)
     assert broken == 1
     assert np.isnan(told).all()
+
+
+def test_a_picture_reads_from_top_to_bottom_and_one_below_another_like_a_text(tmp_path: Path) -> None:
+    rows, empty = screen(tmp_path / "a.png"), blank(tmp_path / "c.png")
+    once, other, both, none = picture_lines([[rows], [empty], [rows, empty], []], 500)
+    assert both == f"{once}\n{other}"
+    assert none == ""
+    assert len(set(other.split("\n"))) == 1  # nothing changes on an empty screen
+    assert len(set(once.split("\n"))) > 3
+    assert {len(line) for line in once.split("\n")} == {5}
+
+
+def test_no_text_has_the_signs_of_a_strip(tmp_path: Path) -> None:
+    signs = set(picture_lines([[screen(tmp_path / "a.png")]], 500)[0]) - {"\n"}
+    assert {unicodedata.category(sign) for sign in signs} == {"Co"}
+
+
+def test_a_broken_picture_has_no_lines(tmp_path: Path) -> None:
+    (tmp_path / "no.png").write_bytes(b"no picture")
+    assert picture_lines([[str(tmp_path / "no.png")]], 500) == [""]
