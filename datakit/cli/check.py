@@ -169,7 +169,7 @@ def _all_names(build: BuildFolder | None, training: Training) -> list[str]:
 
 def show(report: Report) -> None:
     """Prints what a check found."""
-    from datakit.cli.tables import print_table
+    from datakit.cli.tables import print_table, say
 
     settings = report.settings
     facts = [
@@ -177,7 +177,7 @@ def show(report: Report) -> None:
         for key in ("template", "cutoff_len", "image_max_pixels", "gpus")
         if (value := settings[key]) is not None
     ]
-    click.echo(": ".join(filter(None, (settings["train_yaml"] or settings["dataset_dir"], ", ".join(facts)))))
+    say(": ".join(filter(None, (settings["train_yaml"] or settings["dataset_dir"], ", ".join(facts)))))
     head: tuple[str, ...] = ("data set", "part", "rows", "kept", "dropped", "stops", "crashes", "cut")
     head += ("uncounted",)
     head += ("text tokens", "image tokens", "longest")
@@ -191,7 +191,7 @@ def show(report: Report) -> None:
         click.echo(f"{report.steps:,} training steps")
     for group in report.findings.groups():
         for line in _group(group):
-            click.echo(line)
+            say(line)
     _print_proposal(report)
     counts = [report.findings.count(severity) for severity in ("error", "warning", "note")]
     click.echo(f"{counts[0]:,} errors, {counts[1]:,} warnings, {counts[2]:,} notes")
@@ -217,7 +217,7 @@ def _group(group: Group) -> Iterator[str]:
 
 
 def _print_proposal(report: Report) -> None:
-    from datakit.cli.tables import print_table
+    from datakit.cli.tables import print_table, say
 
     proposal = report.proposal
     if proposal is None:
@@ -237,4 +237,4 @@ def _print_proposal(report: Report) -> None:
         head = ("image_max_pixels", "image tokens", "cost", "cutoff_len for 99%", "for all rows")
         print_table(head, rows, right=range(1, 5))
     for line in proposal.advice:
-        click.echo(line)
+        say(line)

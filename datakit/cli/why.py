@@ -88,41 +88,47 @@ def show(story: Story, width: int | None) -> None:
     from datakit.recipe.yaml_file import show_path
 
     source = place_of(story.source_file, story.source_line) if story.source_file else ""
-    click.echo(f"{story.id}  from {source or 'an unknown source'}")
+    _tell(f"{story.id}  from {source or 'an unknown source'}", width)
     if story.source_text:
-        click.echo(f"  {_cut(story.source_text, width)}")
+        _tell(f"  {_cut(story.source_text, width)}", width)
     click.echo()
     for step in story.steps:
         _print_step(step, width)
     if not story.replayed and story.record:
         click.echo("\nColumns at the end:")
         for name, value in story.record.items():
-            click.echo(f"  {name}: {_value(value, width)}")
+            _tell(f"  {name}: {_value(value, width)}", width)
     click.echo("\nIn the build:" if story.places else "\nIn no file of the build." if story.build else "")
     for place in story.places:
         click.echo(f"  {show_path(Path(story.build) / place.file)}:{place.line}")
         for message in place.row.get("messages") or []:
-            click.echo(f"    {message.get('role')}: {_cut(str(message.get('content')), width)}")
+            _tell(f"    {message.get('role')}: {_cut(str(message.get('content')), width)}", width)
     for note in story.notes:
-        click.echo(f"Note: {note}")
+        _tell(f"Note: {note}", width)
 
 
 def _print_step(step: StepStory, width: int | None) -> None:
     endings = {"passed": "", "open": ": no result yet, a build would ask for it"}
     click.echo(f"{step.number:>2} {step.name}" + endings.get(step.state, f": {step.state}, {step.reason}"))
     if step.detail:
-        click.echo(f"     {step.detail}")
+        _tell(f"     {step.detail}", width)
     for change in step.changes:
         before = "" if change.before is None else f"{_value(change.before, width)} -> "
-        click.echo(f"     {change.column}: {before}{_value(change.after, width)}")
+        _tell(f"     {change.column}: {before}{_value(change.after, width)}", width)
     if step.figures:
-        click.echo(
-            f"     {', '.join(f'{name} {_value(value, width)}' for name, value in step.figures.items())}"
-        )
+        figures = ", ".join(f"{name} {_value(value, width)}" for name, value in step.figures.items())
+        _tell(f"     {figures}", width)
     if step.note:
-        click.echo(f"     {step.note}")
+        _tell(f"     {step.note}", width)
     if step.answer is not None:
-        click.echo(f"     {_answer(step.answer)}")
+        _tell(f"     {_answer(step.answer)}", width)
+
+
+def _tell(text: str, width: int | None) -> None:
+    """A line, wrapped on a terminal; whole texts stay as they are, to be copied."""
+    from datakit.cli.tables import say
+
+    say(text) if width is not None else click.echo(text)
 
 
 def _answer(answer: Answer) -> str:

@@ -185,6 +185,21 @@ def test_differences_are_coloured_on_a_terminal_alone(small: Path) -> None:
     assert len(coloured.splitlines()) < 24
 
 
+def test_lines_of_why_and_check_fit_a_terminal_of_80_columns_without_colour(small: Path) -> None:
+    from rich.cells import cell_len
+
+    build("recipes/small.yaml", card=False)
+    id_ = json.loads((small / "three.jsonl").read_text("utf-8").splitlines()[0])["id"]
+    for words in (("why", "build/small", id_), ("check", "build/small"), ("plan", "recipes/small.yaml")):
+        text = at_terminal(*words, NO_COLOR="1")
+        assert "\x1b[" not in text
+        tables = ("data set", " " * 60, "small_")  # ten columns of figures need more
+        wide = [line for line in text.splitlines() if cell_len(line) > 80 and not line.startswith(tables)]
+        assert wide == []
+    whole = at_terminal("why", "build/small", id_, "--full", NO_COLOR="1")
+    assert any(cell_len(line) > 80 for line in whole.splitlines())
+
+
 def at_terminal(*words: str, **environment: str) -> str:
     """What a command prints on a terminal of 80 by 24."""
     ours, theirs = pty.openpty()
