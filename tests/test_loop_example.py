@@ -62,7 +62,7 @@ def built(project: Path, decisions: str) -> BuildFolder:
     """The build with the reviewer's answer, or with an empty file of decisions."""
     name = f"../{decisions}"
     (project / "none.jsonl").touch()
-    change = [f"curate.overrides.path={name}", f"name={Path(decisions).stem}"]
+    change = [f"curate.overrides.path={name}", f"name={Path(decisions).stem}", "card.language=en"]
     return BuildFolder.open(build(project / "recipes/ecom_loop.yaml", overrides=change, card=False).folder)
 
 

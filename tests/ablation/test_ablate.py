@@ -178,9 +178,9 @@ def test_the_card_shows_the_ablation_and_its_plot_and_no_score_of_a_change(ablat
     ablation.answer(lambda job, at: True)
     assert ablation.go("--join") == 0
     card = (ablation.project / "data_cards" / "screens.md").read_text("utf-8")
-    assert "## Ablation" in card
+    assert "## 消融实验" in card
     assert "train.learning_rate = 1e-3" in card
-    assert "## Scores" not in card
+    assert "## 得分" not in card
     assert list((ablation.project / "data_cards" / "screens").glob("*ablation*.svg"))
     page = (ablation.project / "data_cards" / "screens.html").read_text("utf-8")
     assert "ablation" in page

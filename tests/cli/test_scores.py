@@ -68,9 +68,9 @@ def test_scores_reach_the_card_that_is_there(datakit: Run, scored: Path) -> None
     assert datakit("build", "recipes/shop_v1.yaml", "--force", "-q").code == 0
     card = scored / "data_cards" / "shop_v1.md"
     path = write_answers(scored / "build" / "shop_v1", scored / "new.jsonl", right)
-    assert card.read_text("utf-8").count("| tiny | validation |") == 1
+    assert card.read_text("utf-8").count("| tiny | 验证集 |") == 1
     assert datakit("evaluate", "build/shop_v1", "--predictions", path).code == 0
-    assert card.read_text("utf-8").count("| tiny | validation |") == 2
+    assert card.read_text("utf-8").count("| tiny | 验证集 |") == 2
 
 
 def test_no_ledger_is_written_when_not_wanted(datakit: Run, scored: Path) -> None:

@@ -378,9 +378,9 @@ def test_a_whole_build_labels_what_it_is_sure_of_and_the_verdict_and_the_card_sa
     assert findings["pseudo_labels"].state == "warned"
     assert "wrong by estimate" in findings["pseudo_labels"].words
     page = next(path for path in result.cards if path.suffix == ".md").read_text("utf-8")
-    assert "Transductive" in page
-    assert "## Pseudo-labels" in page
-    assert "share after" in page
+    assert "直推式" in page
+    assert "## 伪标签" in page
+    assert "之后占比" in page
 
 
 def test_predictions_in_validation_fail_the_verdict(tmp_path: Path) -> None:

@@ -501,7 +501,7 @@ def test_suspects_stand_in_the_build_with_those_that_later_steps_reject(project:
     line = next(line for line in result.report.verdict if line.kind == "label_doubted")
     assert (line.state, line.count) == ("warned", 2)
     card = next(path for path in result.cards if path.suffix == ".md").read_text("utf-8")
-    assert "## Doubted labels" in card
+    assert "## 存疑的标签" in card
 
 
 def test_a_copy_of_the_predictions_without_its_record_is_told(

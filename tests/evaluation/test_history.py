@@ -137,16 +137,16 @@ def test_card_shows_the_scores_of_its_recipe_and_whether_they_are_of_this_data(
     folder = project / "build" / "shop_v1"
     text = write_card(folder, project / "data_cards")[0].read_text("utf-8")
     row = next(line for line in text.splitlines() if line.startswith("| 2026-11-24"))
-    assert row.endswith("| yes |")
+    assert row.endswith("| 是 |")
     assert f"| {100 * scores[0].metrics['accuracy'].value:.1f} |" in row
     assert "2026-11-25" not in text
     add_score(
         project / LEDGER, scores[0].model_copy(update={"content": "0" * 64, "date": "2026-11-23T00:00:00Z"})
     )
     text = write_card(folder, project / "data_cards")[0].read_text("utf-8")
-    assert next(line for line in text.splitlines() if line.startswith("| 2026-11-23")).endswith("| no |")
+    assert next(line for line in text.splitlines() if line.startswith("| 2026-11-23")).endswith("| 否 |")
 
 
 def test_card_without_scores_has_no_such_section(tmp_path: Path) -> None:
     folder = make_build(make_project(tmp_path))
-    assert "## Scores" not in write_card(folder, tmp_path / "data_cards")[0].read_text("utf-8")
+    assert "## 得分" not in write_card(folder, tmp_path / "data_cards")[0].read_text("utf-8")

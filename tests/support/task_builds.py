@@ -31,6 +31,7 @@ steps:
 emit:
   - llamafactory: {}
 train: {model: Qwen/Qwen2.5-VL-7B-Instruct}
+card: {language: en}
 """
 TOPIC = """\
 {% for _ in images %}<image>{% endfor %}这条内容是哪一类？只回答类别。

@@ -20,6 +20,7 @@ name: {name}
   - curate.split: {{val: 0.5, stratify: null}}
   - render.chat: {{prompt: ask.j2, answer: say.j2}}
 emit: [llamafactory]
+card: {{language: en}}
 """
 ROWS: dict[str, list[dict[str, Any]]] = {
     "labels": [{"found": list(LABELS[: at % 4])} for at in range(24)],
