@@ -118,12 +118,13 @@ class OpenedBuild:
         `replay`, or where the recipe is gone, the build's own notes are told.
         """
         from datakit.commands import ShownStory
-        from datakit.run.store import store_folder
+        from datakit.core.settings import RunSettings
+        from datakit.run.store_place import StorePlace
         from datakit.run.why import why
 
         recipe = recipe_of(self.folder)
         project = recipe.project if recipe else self.path.parent.parent
-        store = store_folder(project, recipe.run.store if recipe else None)
+        store = StorePlace.of(recipe.run if recipe else RunSettings(), project)
         return ShownStory.of(why(self.folder, id_, recipe=recipe, store=store, replay=replay))
 
     def card(self) -> DataCard:
