@@ -6,8 +6,9 @@ import re
 
 _SCHEME = re.compile(r"postgres(?:ql)?://", re.I)
 _URL = re.compile(
-    r"postgres(?:ql)?://(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^@/?#]*))?@)?"
-    r"(?P<hosts>(?:[\w.%,-]|\$\{\w+\}|\[[\da-f:.]+\]|:\d+(?=[,/?]|$))*)(?P<name>/[^/?#@]*)?(?:\?(?P<query>[^?#]*))?",
+    r"postgres(?:ql)?://(?:(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/?#]*))?@)?"
+    r"(?P<hosts>(?:[\w.%,-]|\$\{\w+\}|\[[\da-f:.]+\]|:\d+(?=[,/?]|$))*)(?P<name>/[^/?#@\s]*)?"
+    r"(?:\?(?P<query>(?:\w+=[^&?#]*&?)*))?",
     re.I,
 )
 _SECRET = re.compile(r"(?:^|&)[^=&]*(?:passw|secret|token|key_log)[^=&]*=", re.I)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from datakit.core.errors import UserError
+from datakit.core.errors import UserError, missing_extra
 from datakit.core.store_address import REMEDY, shown_url
 
 if TYPE_CHECKING:
@@ -191,7 +191,5 @@ def _psycopg() -> Any:
     try:
         import psycopg
     except ImportError:
-        raise UserError(
-            "a result store in PostgreSQL needs psycopg", remedy='pip install "datakit[postgres]"'
-        ) from None
+        raise missing_extra("psycopg", "postgres", "a result store in PostgreSQL") from None
     return psycopg

@@ -67,11 +67,12 @@ _MEANT = 200
 
 
 class PostgresStore(ResultStore):
-    """The store in a database. `local` keeps what is true of this machine alone: digests of its files."""
+    """The store in a database. `local`, if there is one, keeps what is true of this machine
+    alone: digests of its files."""
 
     leases: PostgresLeases
 
-    def __init__(self, url: str, local: Store) -> None:
+    def __init__(self, url: str, local: Store | None) -> None:
         super().__init__()
         self._db, self._local = PatientPostgres(url), local
         self._pending: dict[Key, tuple[StoredRow, bytes | None]] = {}
@@ -83,7 +84,8 @@ class PostgresStore(ResultStore):
             self._db.work(self._open)
         except BaseException:
             self._db.close()
-            local.close()
+            if local is not None:
+                local.close()
             raise
 
     def _open(self, db: psycopg.Connection[Any]) -> None:
@@ -114,7 +116,8 @@ class PostgresStore(ResultStore):
             if self._keeper is not None:
                 self._keeper.join()
             self._db.close()
-            self._local.close()
+            if self._local is not None:
+                self._local.close()
 
     # Writing
 
@@ -179,7 +182,7 @@ class PostgresStore(ResultStore):
 
     # Reading
 
-    def _rows(self, keys: Sequence[bytes]) -> Iterator[list[StoredRow]]:
+    def rows(self, keys: Sequence[bytes]) -> Iterator[list[StoredRow]]:
         with self._mutex:
             waiting = {key: self._pending[key][0] for key in keys if key in self._pending}
         if waiting:
@@ -195,10 +198,16 @@ class PostgresStore(ResultStore):
         return waiting + [key for (key,) in self._all(query, (question,)) if key not in waiting]
 
     def known_digest(self, path: str, stamp: Stamp) -> str | None:
-        return self._local.known_digest(path, stamp)
+        return None if self._local is None else self._local.known_digest(path, stamp)
 
     def keep_digest(self, path: str, stamp: Stamp, digest: str) -> None:
-        self._local.keep_digest(path, stamp, digest)
+        if self._local is not None:
+            self._local.keep_digest(path, stamp, digest)
+
+    def bytes_on_disk(self) -> int:
+        tables = ("results", "questions", "forgotten", "leases")
+        sizes = " + ".join(f"pg_total_relation_size('datakit.{name}')" for name in tables)
+        return int(self._stored(f"SELECT {sizes}")[0][0])
 
     def usage(self) -> list[dict[str, Any]]:
         query = f"""SELECT step, count(*), sum(rejected)::bigint, sum({_SIZE})::bigint, min(created),

@@ -88,7 +88,7 @@ class ResultStore(ABC):
     def _sound_rows(self, keys: Iterable[bytes]) -> Iterator[StoredRow]:
         """The rows of keys without their checksums. A damaged one is noted and left out, and what has no
         checksum gets one, as it was read soundly."""
-        for rows in self._rows(list(keys)):
+        for rows in self.rows(list(keys)):
             unsealed: list[StoredRow] = []
             for row in rows:
                 try:
@@ -103,7 +103,7 @@ class ResultStore(ABC):
                 self._seal(unsealed)
 
     @abstractmethod
-    def _rows(self, keys: Sequence[bytes]) -> Iterator[list[StoredRow]]:
+    def rows(self, keys: Sequence[bytes]) -> Iterator[list[StoredRow]]:
         """The rows of keys as they lie there, some at a time."""
 
     @abstractmethod
@@ -133,6 +133,10 @@ class ResultStore(ABC):
     @abstractmethod
     def keep_digest(self, path: str, stamp: Stamp, digest: str) -> None:
         """Remembers the digest of a file of this machine."""
+
+    @abstractmethod
+    def bytes_on_disk(self) -> int:
+        """What the store takes up, as far as its owner tells."""
 
     @abstractmethod
     def usage(self) -> list[dict[str, Any]]:

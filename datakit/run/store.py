@@ -132,7 +132,7 @@ class Store(ResultStore):
         if self._users is not None:
             self._users.close()
 
-    def _rows(self, keys: Sequence[bytes]) -> Iterator[list[StoredRow]]:
+    def rows(self, keys: Sequence[bytes]) -> Iterator[list[StoredRow]]:
         for chunk in _chunks(keys):
             query = f"SELECT {_COLUMNS} FROM results WHERE key IN ({_marks(chunk)})"
             yield list(map(StoredRow._make, self._db.execute(query, chunk).fetchall()))
@@ -173,6 +173,10 @@ class Store(ResultStore):
         self._db.execute("INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?)", row)
         check = path, digest_check(path, digest)
         self._db.execute("INSERT OR REPLACE INTO digest_checks VALUES (?,?)", check)
+
+    def bytes_on_disk(self) -> int:
+        files = (self.path, self.path.with_name(f"{FILE}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def usage(self) -> list[dict[str, Any]]:
         query = f"""SELECT step, count(*), sum(rejected), sum({_SIZE}), min(created), max(used)

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from glob import glob
 from itertools import count
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, until
 
 OWNER = "keeper"
 _names = count(1)
@@ -27,7 +26,9 @@ _names = count(1)
 class PostgresServer:
     """The server. Over TCP it wants a password, which is made anew for each server."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sync: bool = False) -> None:
+        """`sync`: every commit goes to the disk, as where a power cut may come."""
+        self._sync = sync
         self._bin = _programs()
         self._user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
         self.folder = Path(tempfile.mkdtemp(prefix="datakit-postgres-"))
@@ -52,21 +53,20 @@ class PostgresServer:
     def start(self) -> None:
         """Starts the server, and returns when it answers."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
-        options += " -c fsync=off -c shared_buffers=16MB"
+        options += f" -c fsync={'on' if self._sync else 'off'} -c shared_buffers=64MB"
         log = str(self.folder / "log")
-        self._run("pg_ctl", "-D", self.data, "-l", log, "-w", "-t", str(PATIENCE_S), "-o", options, "start")
+        words = ("-D", self.data, "-l", log, "-w", "-t", f"{PATIENCE_S:.0f}", "-o", options, "start")
+        # The last processes of one that was killed may still hold its memory.
+        until(lambda: self._run("pg_ctl", *words, check=False))
 
     def kill(self) -> None:
         """Ends it as a power cut does, with all processes of it."""
-        pid = int((Path(self.data) / "postmaster.pid").read_text().splitlines()[0])
+        pid_file = Path(self.data) / "postmaster.pid"
+        pid = int(pid_file.read_text().splitlines()[0])
         os.kill(pid, signal.SIGKILL)
-        while True:  # the others see that it is gone, and end; a new one waits for that
-            try:
-                psycopg.connect(self._own, connect_timeout=1).close()
-            except psycopg.OperationalError:
-                break
-            time.sleep(0.05)
-        self._pid_gone(pid)
+        until(lambda: not self._answers())
+        # Where nobody reaps it, its number stays taken, and the next one would think that it runs.
+        pid_file.unlink()
 
     def stop(self) -> None:
         """Ends it, and takes its folder away."""
@@ -94,14 +94,15 @@ class PostgresServer:
     def _own(self) -> str:
         return f"host={self.folder} port={self.port} user={OWNER}"
 
-    def _pid_gone(self, pid: int) -> None:
-        ends = time.monotonic() + PATIENCE_S
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < ends:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return
-            time.sleep(0.05)
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(f"{self._own} dbname=postgres", connect_timeout=1).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
-    def _run(self, program: str, *words: str, check: bool = True) -> None:
+    def _run(self, program: str, *words: str, check: bool = True) -> bool:
+        """Whether the program ended well."""
         done = subprocess.run(
             [str(self._bin / program), *words],
             stdin=subprocess.DEVNULL,
@@ -114,6 +115,7 @@ class PostgresServer:
         if check and done.returncode:
             log = self.folder / "log"
             raise RuntimeError(f"{program} failed: {log.read_text() if log.exists() else words}")
+        return not done.returncode
 
 
 def _programs() -> Path:
