@@ -78,10 +78,12 @@ class PostgresStore(ResultStore):
         self._pending: dict[Key, tuple[StoredRow, bytes | None]] = {}
         self._size, self._oldest = 0, 0.0
         self._mutex, self._writing, self._ended = threading.Lock(), threading.RLock(), threading.Event()
-        self._keeper: threading.Thread | None = None
         self.leases = PostgresLeases(self._db, self.flush)
+        # Daemon: a process that ends without closing its store is not kept from it.
+        self._keeper = threading.Thread(target=self._write_in_time, name="datakit-store", daemon=True)
         try:
             self._db.work(self._open)
+            self._keeper.start()
         except BaseException:
             self._db.close()
             if local is not None:
@@ -113,8 +115,7 @@ class PostgresStore(ResultStore):
             self._flush(_LAST_S)
             self.leases.close()
         finally:
-            if self._keeper is not None:
-                self._keeper.join()
+            self._keeper.join()
             self._db.close()
             if self._local is not None:
                 self._local.close()
@@ -133,7 +134,6 @@ class PostgresStore(ResultStore):
                 or self._size >= _BATCH_BYTES
                 or time.monotonic() - self._oldest >= BATCH_S
             )
-        self._keep()
         if is_due:
             self.flush()
 
@@ -166,13 +166,8 @@ class PostgresStore(ResultStore):
                 query = "DELETE FROM datakit.leases WHERE question = ANY(%b::bytea[]) AND owner = %s"
                 db.execute(query, (questions, self.leases.owner))
 
-    def _keep(self) -> None:
-        """Has a thread write what waits while nothing more comes, and renew leases."""
-        if self._keeper is None:
-            self._keeper = threading.Thread(target=self._write_in_time, name="datakit-store", daemon=True)
-            self._keeper.start()
-
     def _write_in_time(self) -> None:
+        """Writes what waits while nothing more comes, and renews leases."""
         while not self._ended.wait(_TICK_S):
             # A fault shows again when the next result is put, where it can be told.
             with suppress(UserError):
@@ -320,7 +315,9 @@ class PostgresStore(ResultStore):
 
 
 def _has_tables(db: psycopg.Connection[Any]) -> bool:
-    return db.execute("SELECT to_regclass('datakit.store')").fetchone() != (None,)
+    # From the catalog itself: what a name means is remembered from before others made it.
+    query = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = 'datakit' AND tablename = 'store'"
+    return db.execute(query).fetchone() is not None
 
 
 def _arrays(rows: Sequence[StoredRow]) -> tuple[list[Any], ...]:
