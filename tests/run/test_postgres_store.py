@@ -229,12 +229,13 @@ def test_a_full_disk_of_the_database_is_told(opened: Maker, database: str, postg
         name_of(database),
     )
     postgres.execute(
-        "CREATE TRIGGER full BEFORE INSERT ON datakit.results EXECUTE FUNCTION full_disk()", name_of(database)
+        "CREATE TRIGGER no_room BEFORE INSERT ON datakit.results EXECUTE FUNCTION full_disk()",
+        name_of(database),
     )
     store.put(Q, "step", Done(2))
     with pytest.raises(UserError, match="disk of the database is full"):
         store.flush()
-    postgres.execute("DROP TRIGGER full ON datakit.results", name_of(database))
+    postgres.execute("DROP TRIGGER no_room ON datakit.results", name_of(database))
     store.close()  # what waited is not lost
     assert opened().known([K, Q]) == {K, Q}
 
@@ -244,8 +245,8 @@ def test_a_server_that_stays_away_ends_the_build(
 ) -> None:
     monkeypatch.setattr(postgres_connection.PatientPostgres, "most_s", 0.5)
     store = opened()
-    store.put(K, "step", Done(1))
     postgres.kill()
+    store.put(K, "step", Done(1))
     try:
         with pytest.raises(UserError, match="could not be reached for"):
             store.flush()

@@ -71,7 +71,7 @@ class PostgresServer:
     def stop(self) -> None:
         """Ends it, and takes its folder away."""
         if (Path(self.data) / "postmaster.pid").exists():
-            self._run("pg_ctl", "-D", self.data, "-m", "immediate", "-w", "stop", check=False)
+            self._run("pg_ctl", "-D", self.data, "-m", "immediate", "-W", "stop", check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def new_database(self) -> str:
