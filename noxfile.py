@@ -33,7 +33,7 @@ def tests(session: nox.Session) -> None:
         "-m",
         "pytest",
         "-m",
-        "not trainer and not vllm and not browser and not exchange and not clean_install",
+        "not trainer and not vllm and not browser and not exchange and not postgres and not clean_install",
         *session.posargs,
     )
 
@@ -73,6 +73,12 @@ def vllm(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Pages in Chromium without a window; needs Chromium, playwright and a Chinese font."""
     session.run("python", "-m", "pytest", "-n", "0", "-m", "browser", *session.posargs)
+
+
+@nox.session
+def postgres(session: nox.Session) -> None:
+    """The result store in a real PostgreSQL, which the tests start; needs its programs and psycopg."""
+    session.run("python", "-m", "pytest", "-n", "0", "-m", "postgres", "tests/run", *session.posargs)
 
 
 @nox.session(venv_backend="virtualenv")

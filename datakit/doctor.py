@@ -20,6 +20,7 @@ import datakit
 from datakit.core.credentials import masked
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.nvidia_driver import NoDriver, gpu_lines
+from datakit.core.settings import RunSettings
 
 State = Literal["ok", "warn", "fail", "none"]
 """`none`: an extra that is not installed and may not be needed."""
@@ -314,6 +315,9 @@ def _folders(project: Path) -> Iterator[Check]:
 def _store(project: Path) -> Iterator[Check]:
     from datakit.run.store import Store, store_folder
 
+    if RunSettings().store_url is not None:
+        yield _shared_store(project)
+        return
     path = store_folder(project, None) / "results.sqlite"
     if not path.is_file():
         yield Check(name="store", state="ok", message=f"none yet in {path.parent}; a first build makes it")
@@ -333,6 +337,26 @@ def _store(project: Path) -> Iterator[Check]:
         yield Check(name="store", state="ok", message=message)
     else:
         yield Check(name="store", state="fail", message=f"{path} is damaged: {verdict}", remedy=remedy)
+
+
+def _shared_store(project: Path) -> Check:
+    """The database that DATAKIT_STORE names."""
+    from datakit.run.store_place import StorePlace
+
+    place = StorePlace.of(RunSettings(), project)
+    try:
+        store = place.open()
+        try:
+            verdict, count = store.sound(), sum(step["results"] for step in store.usage())
+        finally:
+            store.close()
+    except DatakitError as error:
+        remedy = getattr(error, "remedy", "") or "Look at DATAKIT_STORE."
+        return Check(name="store", state="fail", message=error.args[0], remedy=remedy)
+    if verdict == "ok":
+        return Check(name="store", state="ok", message=f"{place}: sound, {count:,} results")
+    remedy = "datakit build (only damaged results are made anew)"
+    return Check(name="store", state="fail", message=f"{place}: {verdict}", remedy=remedy)
 
 
 def _recipes(project: Path) -> Iterator[Check]:

@@ -37,7 +37,7 @@ from datakit.reviewing.proposed import DISAGREE, STANDS_FOR, UNCERTAIN, UNLIKE, 
 from datakit.reviewing.records import PageRecords
 from datakit.reviewing.words import language_of_names
 from datakit.run import manifest
-from datakit.run.store_repair import sound_store
+from datakit.run.store_place import StorePlace
 from datakit.run.unlabelled import BeforePrompts, before_prompts
 
 _GROUPS = ("duplicate_of", "shares_picture_with")
@@ -116,7 +116,7 @@ def next_records(
             remedy="Put the recipe back, or check it with `datakit plan`, and build again.",
         )
     name = own.path.name if own.whole is not None else ""
-    store = sound_store(recipe.run.store_folder(recipe.project))
+    store = StorePlace.of(recipe.run, recipe.project).open()
     try:
         context = replace(recipe.context(), files=FileDigests(store))
         before = before_prompts(recipe, context, store, name)

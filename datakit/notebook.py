@@ -30,8 +30,7 @@ from datakit.run.emission import emit
 from datakit.run.engine import Engine
 from datakit.run.progress import Progress
 from datakit.run.record_frames import RecordFrames
-from datakit.run.store import store_folder
-from datakit.run.store_repair import sound_store
+from datakit.run.store_place import StorePlace
 from datakit.shown_records import Record, check_column, shown_columns, table
 
 if TYPE_CHECKING:
@@ -309,7 +308,7 @@ def _apply(
 ) -> Records:
     first = [frame] if isinstance(frame, Transform) else []
     plan = [Step(number, item, f"step {number}") for number, item in enumerate([*first, *steps], 1)]
-    store = sound_store(store_folder(context.project, context.run.store), progress.say)
+    store = StorePlace.of(context.run, context.project).open(progress.say)
     try:
         context = replace(context, files=FileDigests(store))
         with tempfile.TemporaryDirectory(prefix="datakit-") as folder, progress:
@@ -339,7 +338,7 @@ def _emit(frame: pl.DataFrame, emitters: Sequence[Emitter], out: Path, name: str
     context = StepContext(base=base, project=project_of(base), name=name)
     plan = [Step(number, item, f"emitter {number}") for number, item in enumerate(emitters, 1)]
     draft = out.with_name(f".{out.name}.part")  # beside its place: files may name pictures relative to it
-    store = sound_store(store_folder(context.project, context.run.store), progress.say)
+    store = StorePlace.of(context.run, context.project).open(progress.say)
     try:
         context = replace(context, files=FileDigests(store))
         with tempfile.TemporaryDirectory(prefix="datakit-") as folder, progress:

@@ -153,13 +153,14 @@ class OpenedBuild:
         >>> [step.name for step in built.why("screen-0001").steps][:2]
         ['read.jsonl', 'guard.image']
         """
-        from datakit.run.store import store_folder
+        from datakit.core.settings import RunSettings
+        from datakit.run.store_place import StorePlace
         from datakit.run.why import why
         from datakit.shown import ShownStory
 
         recipe = recipe_of(self.folder)
         project = recipe.project if recipe else self.path.parent.parent
-        store = store_folder(project, recipe.run.store if recipe else None)
+        store = StorePlace.of(recipe.run if recipe else RunSettings(), project)
         return ShownStory.of(why(self.folder, id_, recipe=recipe, store=store, replay=replay))
 
     def card(self) -> DataCard:

@@ -29,7 +29,7 @@ from datakit.recipe.overrides import apply_overrides
 from datakit.run.annotation import Annotation
 from datakit.run.progress import Progress
 from datakit.run.record_frames import RecordFrames
-from datakit.run.store_repair import sound_store
+from datakit.run.store_place import StorePlace
 
 NAME = "evaluate.referee"
 """The step's name in the result store (`datakit cache ls`)."""
@@ -66,7 +66,7 @@ class Referee:
         """
         author.need_model("the referee", "judge", self._context)
         records = self._records(outcomes)
-        store = sound_store(self._context.run.store_folder(self._context.project), self.say)
+        store = StorePlace.of(self._context.run, self._context.project).open(self.say)
         try:
             with tempfile.TemporaryDirectory(prefix="datakit-referee-") as folder:
                 frames = RecordFrames(Path(folder) / "answers", dict(records.schema))

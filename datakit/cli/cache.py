@@ -1,4 +1,4 @@
-"""`datakit cache ls`, `datakit cache gc` and `datakit cache forget`."""
+"""`datakit cache ls`, `gc`, `forget` and `copy`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datakit.recipe.recipe import Recipe
     from datakit.run.cache import StepUsage, Sweep
     from datakit.run.forget import Forgotten
-    from datakit.run.store import Store
+    from datakit.run.result_store import ResultStore
 
 EPILOG = """\b
 Examples:
@@ -23,6 +23,7 @@ Examples:
   datakit cache gc --yes                    remove it, but keep what cost money or may have
   datakit cache gc --unused-days 90 --paid --yes
   datakit cache forget --step annotate.describe --reason refused --dry-run
+  datakit cache copy .datakit postgresql://me@db.example/team
 """
 _project = click.option(
     "--project",
@@ -35,7 +36,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdo
 
 @click.group(epilog=EPILOG)
 def command() -> None:
-    """Show or shrink the result store, or have answers asked for again.
+    """Show, shrink or copy the result store, or have answers asked for again.
 
     OCR results and paid answers stand in it."""
 
@@ -52,15 +53,15 @@ def ls(project: Path, unused: bool, as_json: bool) -> int:
     store, recipes, root = _open(project, by_use=unused)
     try:
         used = used_keys(store, recipes, _builds(root)) if unused else None
-        steps = usage(store, used)
+        steps, on_disk = usage(store, used), store.bytes_on_disk()
     finally:
         store.close()
     if as_json:
-        print_json({"store": str(store.path), "steps": [step.model_dump() for step in steps]})
+        print_json({"store": store.place, "steps": [step.model_dump() for step in steps]})
         return 0
     if steps:
         _table(steps, unused)
-    click.echo(f"Store: {store.path} ({_size(_file_size(store.path))} on disk)")
+    click.echo(f"Store: {store.place} ({_size(on_disk)} on disk)")
     return 0
 
 
@@ -78,14 +79,22 @@ def gc(
 
     A recipe uses what its build would look up today, so bring models and keys into the environment as for a
     build. With --unused-days or --max-mb, age or size decides instead. Results that cost money stay unless
-    --paid is given, and so do those whose price nobody knows.
+    --paid is given, and so do those whose price nobody knows. In a database that several projects share, only
+    age or size decides.
     """
     from datakit.cli.tables import print_json
+    from datakit.core.errors import UserError
     from datakit.run.cache import choose, sweep, used_keys
+    from datakit.run.store import Store
 
     by_use = unused_days is None and max_mb is None
     store, recipes, root = _open(project, by_use=by_use)
     try:
+        if by_use and not isinstance(store, Store):
+            raise UserError(
+                f"cannot tell which results of {store.place} are used: other projects share it",
+                remedy="Choose what goes by --unused-days or --max-mb.",
+            )
         used = used_keys(store, recipes, _builds(root)) if by_use else None
         size = None if max_mb is None else max_mb * 1_000_000
         chosen = choose(store, used=used, unused_days=unused_days, max_bytes=size)
@@ -157,6 +166,38 @@ def forget(
     return 0
 
 
+@command.command("copy")
+@click.argument("source", metavar="A")
+@click.argument("target", metavar="B")
+@_json
+def copy(source: str, target: str, as_json: bool) -> int:
+    """Copy all results of the store A into the store B, each checked by its checksum.
+
+    A and B are folders of stores (such as .datakit) or databases, postgresql://user@host/database; a password
+    comes from PGPASSWORD or PGPASSFILE. Nothing is taken out of A. Run again after an end in the middle: what
+    B has is left alone. Damaged results stay in A, and the command ends with 1.
+    """
+    from contextlib import closing
+
+    from datakit.cli.tables import print_json
+    from datakit.core.errors import Exit
+    from datakit.run.progress import Progress
+    from datakit.run.store_copy import copy as copy_all
+    from datakit.run.store_copy import store_at
+
+    with closing(store_at(source, must_be=True)) as old, closing(store_at(target, must_be=False)) as new:
+        copied = copy_all(old, new, Progress())
+    if as_json:
+        print_json(copied.model_dump())
+    else:
+        click.echo(f"Copied {copied.copied:,} of {copied.results:,} results ({_size(copied.bytes)}) into")
+        click.echo(f"{copied.target}; {copied.there:,} were there already.")
+    if copied.damaged:
+        words = f"{copied.damaged:,} results in {copied.source} are damaged and were left there."
+        click.echo(words, err=True)
+    return Exit.FAILED if copied.damaged else Exit.FINE
+
+
 def _ids(path: Path) -> set[str]:
     """The ids of a file."""
     import orjson
@@ -210,17 +251,17 @@ def _print_forgotten(seen: Forgotten, dry_run: bool) -> None:
 
 def _open(
     project: Path, *, by_use: bool, recipe_file: Path | None = None
-) -> tuple[Store, list[Recipe], Path]:
+) -> tuple[ResultStore, list[Recipe], Path]:
     """The store, the project's recipes and its folder. Raises UserError when there is no store.
 
     With `recipe_file` the store and the folder are that recipe's, and it stands for all. A recipe that cannot
     be read is an error only where `by_use` decides what goes.
     """
     from datakit.core.errors import DatakitError, UserError
+    from datakit.core.settings import RunSettings
     from datakit.library import load
     from datakit.recipe.recipe import project_of
-    from datakit.run.store import store_folder
-    from datakit.run.store_repair import sound_store
+    from datakit.run.store_place import StorePlace
 
     recipes: list[Recipe] = [] if recipe_file is None else [load(recipe_file)]
     root = project_of(project) if recipe_file is None else recipes[0].project
@@ -232,13 +273,13 @@ def _open(
                 raise
     settings = {recipe.run.store for recipe in recipes}
     setting = settings.pop() if len(settings) == 1 else None
-    folder = store_folder(root, setting)
-    if not (folder / "results.sqlite").is_file():
+    place = StorePlace.of(RunSettings(store=setting), root)
+    if not place.is_made:
         raise UserError(
-            f"there is no result store in {folder}",
+            f"there is no result store in {place.folder}",
             remedy="Go to the project's folder or name it with --project; a first build makes the store.",
         )
-    return sound_store(folder), [recipe for recipe in recipes if recipe.run.store == setting], root
+    return place.open(), [recipe for recipe in recipes if recipe.run.store == setting], root
 
 
 def _recipe_files(root: Path) -> list[Path]:
@@ -321,11 +362,6 @@ def _size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.2f} GB"
-
-
-def _file_size(path: Path) -> int:
-    files = (path, path.with_name(path.name + "-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _day(seconds: int) -> str:

@@ -58,12 +58,13 @@ def command(
 def story_of(place: Path, id_: str, overrides: tuple[str, ...] = (), *, replay: bool = True) -> Story:
     """The life of a record of a recipe or a build."""
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.run.store import store_folder
+    from datakit.core.settings import RunSettings
+    from datakit.run.store_place import StorePlace
     from datakit.run.why import why
 
     recipe, folder = _resolve(place, overrides)
     project = recipe.project if recipe else folder.parent.parent
-    store = store_folder(project, recipe.run.store if recipe else None)
+    store = StorePlace.of(recipe.run if recipe else RunSettings(), project)
     return why(BuildFolder(folder), id_, recipe=recipe, store=store, replay=replay)
 
 

@@ -15,6 +15,7 @@ from datakit.core.documented import Documented
 from datakit.core.errors import did_you_mean
 from datakit.core.image_memory import picture_mb
 from datakit.core.providers import AUTO, provider_names
+from datakit.core.store_address import fault_of_url, is_url
 
 Structured = Literal["json_schema", "json_object", "none"]
 OWN_FIELDS = {
@@ -346,7 +347,9 @@ class RunSettings(Settings):
     """The worst price of a call, or of a whole batch file, is set aside before it is sent: what is spent
     stays within this."""
     store: str | None = None
-    """Folder of the result store; `.datakit` in the project when not given (DATAKIT_STORE overrides)."""
+    """Where results are stored: a folder, `.datakit` in the project when not given, or a database that a team
+    shares, `postgresql://user@host/database` (needs `datakit[postgres]`). Its password comes from PGPASSWORD,
+    from a file that PGPASSFILE names, or from a `${NAME}` in its place. DATAKIT_STORE overrides this."""
     batch_rows: int = Field(default=4096, ge=1)
     """Records handled at a time; does not change what comes out."""
 
@@ -360,7 +363,24 @@ class RunSettings(Settings):
         """Whether models are asked through batch files."""
         return self.mode != "calls"
 
-    def store_folder(self, project: Path) -> Path:
-        """Where the result store lies: DATAKIT_STORE, else `store`, else `.datakit` in the project."""
+    @field_validator("store")
+    @classmethod
+    def _without_password(cls, store: str | None) -> str | None:
+        if store is not None and is_url(store) and (fault := fault_of_url(store)):
+            raise ValueError(fault)
+        return store
+
+    @property
+    def store_url(self) -> str | None:
+        """The database that results are stored in; None where they are stored in a folder. It may hold a
+        password: show `shown_url` of it."""
         chosen = os.environ.get("DATAKIT_STORE") or self.store
-        return (project / Path(chosen).expanduser()) if chosen else project / ".datakit"
+        return chosen if chosen and is_url(chosen) else None
+
+    def store_folder(self, project: Path) -> Path:
+        """Where the result store lies: DATAKIT_STORE, else `store`, else `.datakit` in the project. Beside
+        results in a database that folder keeps what is this machine's alone."""
+        chosen = os.environ.get("DATAKIT_STORE") or self.store
+        if chosen and not is_url(chosen):
+            return project / Path(chosen).expanduser()
+        return project / ".datakit"

@@ -34,8 +34,7 @@ class EmbeddedImages(ImagePaths):
         self, root: Path, context: StepContext, base: Path | None = None, beside: Path | None = None
     ) -> None:
         super().__init__(root, base, beside)
-        store = os.environ.get("DATAKIT_STORE") or context.run.store or ".datakit"
-        self.folder = (context.project / Path(store).expanduser()).absolute() / "pictures"
+        self.folder = context.run.store_folder(context.project).absolute() / "pictures"
         """Beside the project's results; a deleted picture is written again when it is read."""
 
     def one(self, path: Any) -> str:

@@ -25,7 +25,7 @@ from datakit.run.live_figures import LiveFigures
 from datakit.run.progress import Progress
 from datakit.run.proven_results import ProvenResults
 from datakit.run.record_frames import RecordFrames
-from datakit.run.store import Store, Stored
+from datakit.run.result_store import ResultStore, Stored
 from datakit.run.sub_results import StoredSubResults, account
 
 PLACE = ("id", "source_file", "source_line")
@@ -55,7 +55,7 @@ class Annotation:
 
     annotator: Annotator
     context: StepContext
-    store: Store
+    store: ResultStore
     progress: Progress
     report: StepReport
     spent_usd: float = 0.0

@@ -41,8 +41,9 @@ from datakit.run.preflight import Check, preflight
 from datakit.run.progress import Progress
 from datakit.run.prompt_steps import serving_work
 from datakit.run.record_frames import RecordFrames
-from datakit.run.store import Store, StoreDamaged, store_folder
-from datakit.run.store_repair import sound_store
+from datakit.run.result_store import ResultStore
+from datakit.run.store import FILE, StoreDamaged, store_folder
+from datakit.run.store_place import StorePlace
 
 Finisher = Callable[[BuildDraft, Recipe, BuildReport], list[Artifact]]
 """Adds files to a build before its manifest is written, such as the training configuration."""
@@ -133,7 +134,7 @@ def build(
     folder = place.folder
     began = time.perf_counter()
     place.check(_needed(recipe))
-    store = sound_store(store_folder(recipe.project, recipe.run.store), progress.say)
+    store = StorePlace.of(recipe.run, recipe.project).open(progress.say)
     try:
         context = replace(recipe.context(), files=FileDigests(store, again=options.force)).pinned()
         with _lock(place):
@@ -162,7 +163,7 @@ def build(
             return maker.make(began)
     except (OSError, pl.exceptions.PolarsError, sqlite3.Error) as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise StoreDamaged(store.path, str(error)) from None
+            raise StoreDamaged(store_folder(recipe.project, recipe.run.store) / FILE, str(error)) from None
         if not says_full(error):
             raise
         with suppress(UserError), _lock(place):  # another build may have begun meanwhile
@@ -206,7 +207,7 @@ class _Maker:
     recipe: Recipe
     options: Options
     context: StepContext
-    store: Store
+    store: ResultStore
     place: BuildPlace
     progress: Progress
     finishers: list[Finisher]
@@ -380,7 +381,7 @@ def _why_offline(llm: LlmSettings) -> str:
 
 
 def _kept(
-    folder: Path, recipe: Recipe, context: StepContext, limit: int | None, store: Store
+    folder: Path, recipe: Recipe, context: StepContext, limit: int | None, store: ResultStore
 ) -> BuildReport | None:
     """The report of the build in `folder` when it still stands; everything in it counts as cached."""
     build = BuildFolder(folder)

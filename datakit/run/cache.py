@@ -19,7 +19,7 @@ from datakit.recipe.recipe import Recipe
 from datakit.run.columns import check_columns
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine, NothingLeft
-from datakit.run.store import Store
+from datakit.run.result_store import ResultStore
 from datakit.run.store_entry import Entry
 
 DAY_S = 86_400
@@ -72,13 +72,13 @@ class CannotTell(DatakitError):
     """Whether a result is used cannot be told, so nothing is removed."""
 
 
-def usage(store: Store, used_keys: set[bytes] | None = None) -> list[StepUsage]:
+def usage(store: ResultStore, used_keys: set[bytes] | None = None) -> list[StepUsage]:
     """Per step what the store holds; with `used_keys` also how much of it nothing asks for."""
     entries = list(store.entries())
     return _by_step(entries, prices_of(entries), used_keys)
 
 
-def used_keys(store: Store, recipes: Sequence[Recipe], builds: Iterable[BuildFolder]) -> set[bytes]:
+def used_keys(store: ResultStore, recipes: Sequence[Recipe], builds: Iterable[BuildFolder]) -> set[bytes]:
     """The keys that the recipes ask for at the present state of their data, and those of the builds.
 
     Raises CannotTell, naming the recipe, when one cannot be gone through.
@@ -99,7 +99,7 @@ def used_keys(store: Store, recipes: Sequence[Recipe], builds: Iterable[BuildFol
     return keys
 
 
-def _asked(recipe: Recipe, store: Store) -> set[bytes]:
+def _asked(recipe: Recipe, store: ResultStore) -> set[bytes]:
     paid = [at for at, step in enumerate(recipe.steps) if step.transform.is_paid]
     keys: set[bytes] = set()
     if not paid:
@@ -115,7 +115,7 @@ def _asked(recipe: Recipe, store: Store) -> set[bytes]:
 
 
 def choose(
-    store: Store,
+    store: ResultStore,
     *,
     used: set[bytes] | None = None,
     unused_days: int | None = None,
@@ -138,7 +138,7 @@ def choose(
     return list(chosen.values())
 
 
-def sweep(store: Store, chosen: Iterable[Entry], *, paid: bool, remove: bool) -> Sweep:
+def sweep(store: ResultStore, chosen: Iterable[Entry], *, paid: bool, remove: bool) -> Sweep:
     """Removes the chosen results, or says what that would do.
 
     Those that cost money stay unless `paid`, and so do those whose price is not known.

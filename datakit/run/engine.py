@@ -35,8 +35,8 @@ from datakit.run.picture_task import no_pictures, picture_need, says_text_only
 from datakit.run.policy import Pay, Policy, Traces
 from datakit.run.progress import Progress
 from datakit.run.record_frames import RecordFrames
+from datakit.run.result_store import ResultStore
 from datakit.run.step_groups import step_groups
-from datakit.run.store import Store
 from datakit.run.sub_results import StoredParts
 from datakit.run.task_frames import put_back, taken_out, with_schema
 
@@ -50,7 +50,7 @@ class Engine:
     """The state of one run: where stages lie, what was rejected, what each step reported."""
 
     context: StepContext
-    store: Store
+    store: ResultStore
     folder: Path
     """Work folder; holds the stages and rejects.jsonl."""
     progress: Progress = field(default_factory=lambda: Progress(quiet=True))

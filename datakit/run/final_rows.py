@@ -14,7 +14,7 @@ from datakit.core.step_context import StepContext
 from datakit.recipe.recipe import Recipe
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
-from datakit.run.store import Store
+from datakit.run.result_store import ResultStore
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,9 @@ class FinalRows:
     val: int
 
 
-def most_rows(recipe: Recipe, context: StepContext, store: Store, limit: int | None) -> FinalRows | None:
+def most_rows(
+    recipe: Recipe, context: StepContext, store: ResultStore, limit: int | None
+) -> FinalRows | None:
     """The rows by a run of the free steps; None where they end in an error, which the build tells as well."""
     with tempfile.TemporaryDirectory(prefix="datakit-rows-") as work:
         try:

@@ -20,7 +20,7 @@ from datakit.run.cache import prices_of
 from datakit.run.columns import check_columns
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine, NothingLeft
-from datakit.run.store import Store
+from datakit.run.result_store import ResultStore
 from datakit.run.store_entry import Entry, Key
 from datakit.run.sub_results import PART, UNREAD
 
@@ -76,7 +76,7 @@ class _Looking(DryRun):
 
 
 def forget(
-    store: Store,
+    store: ResultStore,
     step: str,
     recipes: Sequence[Recipe],
     *,
@@ -130,7 +130,7 @@ def _with_parts(keys: set[Key], own: dict[Key, Entry]) -> set[Key]:
     return whole | {part for key in whole if key in own for part in own[key].parts}
 
 
-def _outcomes(recipe: Recipe, store: Store, step: str) -> list[_Outcome]:
+def _outcomes(recipe: Recipe, store: ResultStore, step: str) -> list[_Outcome]:
     """What the store holds for the records that a recipe brings to the step."""
     numbers = [at for at, each in enumerate(recipe.steps) if each.name == step]
     if not numbers:

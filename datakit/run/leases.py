@@ -14,6 +14,7 @@ import os
 import struct
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -38,12 +39,11 @@ _OF_FILE = getattr(fcntl, "F_OFD_SETLK", None) if sys.maxsize > 1 << 32 else Non
 (macOS), the locks are those of the process."""
 
 
-class Leases:
+class Leases(ABC):
     """The questions that this store's owner asks, or has answers to that are not stored yet."""
 
-    def __init__(self, store: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._folder, self._clock = store / FOLDER, clock
-        self._files: dict[int, BinaryIO] = {}
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._held: set[bytes] = set()
         self._answered: dict[bytes, float] = {}
         """Questions whose answer came, and when; in that order."""
@@ -57,14 +57,9 @@ class Leases:
         self._held.add(question)
         return True
 
+    @abstractmethod
     def holder(self, question: bytes) -> int | None:
-        """The process that asks a question; None where nobody does, or where the system does not tell."""
-        if _OF_FILE is None:
-            return None
-        number, start = _place(question)
-        lock = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
-        kind, _, _, length, _ = _FLOCK.unpack(fcntl.fcntl(self._file(number), fcntl.F_OFD_GETLK, lock))
-        return None if kind == fcntl.F_UNLCK else int(length)
+        """The process of this machine that asks a question; None where nobody does, or where nobody tells."""
 
     def answered(self, question: bytes) -> None:
         """Says that the answer to a question has come: the lease ends when it is stored."""
@@ -75,14 +70,48 @@ class Leases:
         self._answered.pop(question, None)
         if question in self._held:
             self._held.discard(question)
-            number, start = _place(question)
-            _set(self._file(number), fcntl.F_UNLCK, start, os.getpid())
+            self._unlock(question)
 
     def close(self) -> None:
         """Ends all leases."""
-        for file in self._files.values():
-            file.close()
-        self._files, self._held, self._answered = {}, set(), {}
+        self._unlock_all()
+        self._held, self._answered = set(), {}
+
+    @abstractmethod
+    def _lock(self, question: bytes) -> bool:
+        """Takes a lease that this owner does not hold, where nobody does."""
+
+    @abstractmethod
+    def _unlock(self, question: bytes) -> None:
+        """Gives a lease back."""
+
+    @abstractmethod
+    def _unlock_all(self) -> None:
+        """Gives all leases back."""
+
+    def _let_go_of_lost(self) -> None:
+        while self._answered:
+            question = next(iter(self._answered))
+            if self._clock() - self._answered[question] < LOST_S:
+                return
+            self.release(question)
+
+
+class FileLeases(Leases):
+    """Leases among the processes that share a store in a folder: locks of files there."""
+
+    def __init__(self, store: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(clock)
+        self._folder = store / FOLDER
+        self._files: dict[int, BinaryIO] = {}
+
+    def holder(self, question: bytes) -> int | None:
+        if _OF_FILE is None:
+            return None
+        number, start = _place(question)
+        lock = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
+        kind, _, _, length, _ = _FLOCK.unpack(fcntl.fcntl(self._file(number), fcntl.F_OFD_GETLK, lock))
+        return None if kind == fcntl.F_UNLCK else int(length)
 
     def _lock(self, question: bytes) -> bool:
         number, start = _place(question)
@@ -98,12 +127,14 @@ class Leases:
             ) from None
         return True
 
-    def _let_go_of_lost(self) -> None:
-        while self._answered:
-            question = next(iter(self._answered))
-            if self._clock() - self._answered[question] < LOST_S:
-                return
-            self.release(question)
+    def _unlock(self, question: bytes) -> None:
+        number, start = _place(question)
+        _set(self._file(number), fcntl.F_UNLCK, start, os.getpid())
+
+    def _unlock_all(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files = {}
 
     def _file(self, number: int) -> BinaryIO:
         if number not in self._files:

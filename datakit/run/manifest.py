@@ -19,7 +19,7 @@ from datakit.core.transform import Annotator, Guard
 from datakit.llm._faults import of_server
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run.keys import fingerprint, guard_print
-from datakit.run.store import Store
+from datakit.run.result_store import ResultStore
 
 _ANY_SERVER = "at most 0 images"
 """Words of a server that takes no pictures, to ask whether a reason may be a fact about one at all."""
@@ -126,7 +126,11 @@ def _old_images_digest(paths: Iterable[str]) -> str:
 
 
 def is_current(
-    build: BuildFolder, recipe: Recipe, context: StepContext, limit: int | None, store: Store | None = None
+    build: BuildFolder,
+    recipe: Recipe,
+    context: StepContext,
+    limit: int | None,
+    store: ResultStore | None = None,
 ) -> bool:
     """Whether a build of this recipe would come out as this one, which is intact; with the store also whether
     nothing that it rests on was taken out of that."""
@@ -157,7 +161,7 @@ def _lacks_answers(build: BuildFolder) -> bool:
     return any(of_server(line["reason"], line["detail"]) for line in read_rejects(build.rejects_file))
 
 
-def _is_forgotten(build: BuildFolder, recipe: Recipe, store: Store) -> bool:
+def _is_forgotten(build: BuildFolder, recipe: Recipe, store: ResultStore) -> bool:
     """Whether results that the build rests on may have been taken out of the store since (`cache forget`)."""
     at = store.forgotten()
     latest = max((at[step.name] for step in recipe.steps if step.name in at), default=0.0)

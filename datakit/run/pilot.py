@@ -15,13 +15,13 @@ from datakit.run.engine import Engine, NothingLeft
 from datakit.run.policy import Pay, Traces
 from datakit.run.progress import Progress
 from datakit.run.record_frames import RecordFrames
-from datakit.run.store import Store
+from datakit.run.result_store import ResultStore
 
 
 def pilot(
     recipe: Recipe,
     context: StepContext,
-    store: Store,
+    store: ResultStore,
     work: Path,
     progress: Progress,
     records: int,

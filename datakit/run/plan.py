@@ -26,8 +26,8 @@ from datakit.run.explain_changes import Earlier, why_build, why_calls
 from datakit.run.pilot import pilot as run_pilot
 from datakit.run.plan_bounds import Bounds
 from datakit.run.progress import Progress
-from datakit.run.store import Store, store_folder
-from datakit.run.store_repair import sound_store
+from datakit.run.result_store import ResultStore
+from datakit.run.store_place import StorePlace
 from datakit.run.sub_results import PART
 
 MEAN_OF = 3
@@ -162,7 +162,7 @@ def plan(
     """
     folder = (out or recipe.look_folder(limit)).absolute()
     shown = progress or Progress(quiet=True)
-    store = sound_store(store_folder(recipe.project, recipe.run.store), shown.say)
+    store = StorePlace.of(recipe.run, recipe.project).open(shown.say)
     work = Path(tempfile.mkdtemp(prefix="datakit-plan-"))
     try:
         context = replace(recipe.context(), files=FileDigests(store))
@@ -322,7 +322,7 @@ def _estimate(row: StepPlan, lookup: Lookup, engine: Engine, estimate: Estimator
     row.wall_s = _wall_s(row, engine.context) if model else _local_s(row, engine.context)
 
 
-def _past(store: Store, name: str, models: Mapping[str, float]) -> dict[str, float | None] | None:
+def _past(store: ResultStore, name: str, models: Mapping[str, float]) -> dict[str, float | None] | None:
     """The means of a step's earlier results, of several models by their weights; None where one has none.
 
     What is made of parts has the cost of all of them; calls are counted by the part.

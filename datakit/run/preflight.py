@@ -20,7 +20,7 @@ from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine
 from datakit.run.final_rows import FinalRows, most_rows
 from datakit.run.manifest import declared_files
-from datakit.run.store import Store
+from datakit.run.result_store import ResultStore
 
 Check = Callable[[Callable[[], FinalRows | None]], UserError | None]
 """What else would fail in the end, or None; it may ask for the rows that the build would come to."""
@@ -34,7 +34,7 @@ _TIMES_SOURCES = 2
 def preflight(
     recipe: Recipe,
     context: StepContext,
-    store: Store,
+    store: ResultStore,
     build: Path,
     *,
     limit: int | None = None,
@@ -134,7 +134,7 @@ def own_endpoint(step: Step, context: StepContext) -> LlmSettings | None:
     return transform.endpoint(context) if isinstance(transform, Annotator) else None
 
 
-def _asks_now(recipe: Recipe, context: StepContext, store: Store, limit: int | None) -> bool:
+def _asks_now(recipe: Recipe, context: StepContext, store: ResultStore, limit: int | None) -> bool:
     """Whether one of the first records needs an answer that is not stored, as far as that can be told."""
     is_look = limit is not None and limit <= LOOKED_AT
     asks = [step.transform.asks_model or own_endpoint(step, context) is not None for step in recipe.steps]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datakit.core.errors import StopProvider
 from datakit.core.outcome import REFUSAL, Done, Rejected
 from datakit.llm.second_tries import FIRST
-from datakit.run.store import Store
+from datakit.run.result_store import ResultStore
 from datakit.run.store_entry import Key
 
 
@@ -19,7 +19,7 @@ class ProvenResults:
     record: such a run ends, and its refusals are not stored.
     """
 
-    store: Store
+    store: ResultStore
     _held: list[tuple[Key, str, Done | Rejected]] = field(default_factory=list)
     _is_proven: bool = False
 

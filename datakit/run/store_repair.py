@@ -20,11 +20,11 @@ _KEY_BYTES = 16
 _AT_ONCE = 1000
 
 
-def _to_stderr(words: str) -> None:
+def to_stderr(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def sound_store(folder: Path, say: Callable[[str], object] = _to_stderr) -> Store:
+def sound_store(folder: Path, say: Callable[[str], object] = to_stderr) -> Store:
     """The store of a folder, open, with its structures checked.
 
     One that SQLite cannot read is renamed, and its sound results go into a new one; `say` is told how many.

@@ -8,7 +8,7 @@ from datakit.artifacts.report import StepReport
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.run.leases import Leases
 from datakit.run.proven_results import ProvenResults
-from datakit.run.store import Store
+from datakit.run.result_store import ResultStore
 
 PART = "/part"
 """Behind the step's name in the store, of parts."""
@@ -20,7 +20,7 @@ UNREAD = "/unread"
 class StoredSubResults:
     """Parts in the result store, each on disk and in the report the moment it arrives."""
 
-    store: Store
+    store: ResultStore
     report: StepReport
     results: ProvenResults
     """What the step writes to the store."""
@@ -48,7 +48,7 @@ class StoredSubResults:
 class StoredParts:
     """Parts in the result store that cost nobody anything, such as what a table step reckoned once."""
 
-    store: Store
+    store: ResultStore
     step: str
 
     @property

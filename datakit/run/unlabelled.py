@@ -17,7 +17,7 @@ from datakit.recipe.recipe import Recipe, Step
 from datakit.run.columns import Algebra
 from datakit.run.dry_run import DryRun
 from datakit.run.engine import Engine, NothingLeft
-from datakit.run.store import Store
+from datakit.run.result_store import ResultStore
 
 _ENDS = ("curate.pseudo_labels",)
 """Steps that take records without a label away, or give them a predicted one; so do prompts and weights."""
@@ -37,7 +37,7 @@ class BeforePrompts:
     """Reason -> records that the steps rejected."""
 
 
-def before_prompts(recipe: Recipe, context: StepContext, store: Store, task: str = "") -> BeforePrompts:
+def before_prompts(recipe: Recipe, context: StepContext, store: ResultStore, task: str = "") -> BeforePrompts:
     """The records before the first step that wants their label; nothing is paid for.
 
     Steps that only rank labels are left out where no other step reads their columns, and so is a

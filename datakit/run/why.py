@@ -34,8 +34,8 @@ from datakit.run.dry_run import DryRun, Lookup
 from datakit.run.engine import Engine, NothingLeft
 from datakit.run.guard_figures import guard_figures
 from datakit.run.record_frames import RecordFrames
-from datakit.run.store import Store, Stored
-from datakit.run.store_repair import sound_store
+from datakit.run.result_store import ResultStore, Stored
+from datakit.run.store_place import StorePlace
 
 
 class Change(BaseModel):
@@ -106,7 +106,9 @@ class Story(BaseModel):
     notes: list[str] = Field(default_factory=list)
 
 
-def why(build: BuildFolder, id_: str, *, recipe: Recipe | None, store: Path, replay: bool = True) -> Story:
+def why(
+    build: BuildFolder, id_: str, *, recipe: Recipe | None, store: StorePlace, replay: bool = True
+) -> Story:
     """The story of a record, out of a build and, with a recipe, by going through its steps.
 
     Raises UserError with a did-you-mean for an id that neither knows.
@@ -118,7 +120,7 @@ def why(build: BuildFolder, id_: str, *, recipe: Recipe | None, store: Path, rep
             remedy="Name a recipe or a build folder, such as build/ecom_v3.",
         )
     met: list[str] = []
-    opened = sound_store(store) if (store / "results.sqlite").is_file() or recipe is not None else None
+    opened = store.open() if store.is_made or recipe is not None else None
     story = Story(id=id_, build=str(build.path) if manifest is not None else "")
     try:
         if recipe is not None and replay and opened is not None:
@@ -140,12 +142,12 @@ def why(build: BuildFolder, id_: str, *, recipe: Recipe | None, store: Path, rep
     return story
 
 
-def _stands(build: BuildFolder, recipe: Recipe, store: Store) -> bool:
+def _stands(build: BuildFolder, recipe: Recipe, store: ResultStore) -> bool:
     context = replace(recipe.context(), files=FileDigests(store))
     return manifests.is_current(build, recipe, context, None)
 
 
-def _replay(story: Story, recipe: Recipe, store: Store) -> list[str]:
+def _replay(story: Story, recipe: Recipe, store: ResultStore) -> list[str]:
     """Goes through the recipe step by step and notes what becomes of the record; returns ids that it met."""
     work = Path(tempfile.mkdtemp(prefix="datakit-why-"))
     context = replace(recipe.context(), files=FileDigests(store))
@@ -210,7 +212,7 @@ def _step(
     return step_story, before or reject
 
 
-def _recorded(story: Story, build: BuildFolder, store: Store | None) -> None:
+def _recorded(story: Story, build: BuildFolder, store: ResultStore | None) -> None:
     """What the build wrote down: answers by their keys, rejects, the columns at the end."""
     row = _record(build, story.id)
     reject, report = None, None
@@ -254,7 +256,7 @@ def _left_out(story: Story, build: BuildFolder) -> list[StepStory]:
     ]
 
 
-def _told(step: StepReport, row: dict[str, Any], store: Store | None) -> StepStory:
+def _told(step: StepReport, row: dict[str, Any], store: ResultStore | None) -> StepStory:
     step_story = StepStory(number=step.number, name=step.title, state="passed")
     step_story.answer = _answer(row.get(f"@{step.number}.{step.name}"), store)
     return step_story
@@ -268,7 +270,7 @@ def _record(build: BuildFolder, id_: str) -> dict[str, Any] | None:
     return rows.row(0, named=True) if rows.height else None
 
 
-def _answer(trace: dict[str, Any] | None, store: Store | None) -> Answer | None:
+def _answer(trace: dict[str, Any] | None, store: ResultStore | None) -> Answer | None:
     if trace is None or trace.get("key") is None:
         return None
     key = trace["key"]

@@ -24,8 +24,8 @@ from datakit.recipe.recipe import Recipe, Step, load_recipe, project_of
 from datakit.run.keys import Keys, fingerprint, guard_print
 from datakit.run.prompt_steps import prompt_steps
 from datakit.run.proven_results import ProvenResults
-from datakit.run.store import Store, store_folder
-from datakit.run.store_repair import sound_store
+from datakit.run.result_store import ResultStore
+from datakit.run.store_place import StorePlace
 from datakit.run.sub_results import StoredSubResults
 from datakit.serving.images import TrainedView
 from datakit.serving.items import NoPrompt
@@ -230,7 +230,7 @@ def _check_same(build: BuildFolder, steps: tuple[Step, ...], context: StepContex
         )
 
 
-def _store(prompts: BuildPrompts) -> Store | None:
+def _store(prompts: BuildPrompts) -> ResultStore | None:
     """The project's result store, when the build still lies in its project."""
-    folder = store_folder(project_of(prompts.build.path), prompts.recipe.run.store)
-    return sound_store(folder) if folder.is_dir() else None
+    place = StorePlace.of(prompts.recipe.run, project_of(prompts.build.path))
+    return place.open() if place.url is not None or place.folder.is_dir() else None

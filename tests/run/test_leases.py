@@ -12,15 +12,15 @@ import pytest
 
 from datakit.core.outcome import Done
 from datakit.core.sub_results import QUESTION
-from datakit.run.leases import LOST_S, Leases
+from datakit.run.leases import LOST_S, FileLeases
 from datakit.run.store import Store
 from tests.support.waiting import until
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from datakit.run.leases import Leases
-leases = Leases(Path(sys.argv[1]))
+from datakit.run.leases import FileLeases
+leases = FileLeases(Path(sys.argv[1]))
 assert leases.take(bytes.fromhex(sys.argv[2]))
 print("held", flush=True)
 time.sleep(1000)
@@ -33,7 +33,7 @@ def questions(count: int) -> list[bytes]:
 
 
 def test_question_is_one_holders_at_a_time(tmp_path: Path) -> None:
-    first, second = Leases(tmp_path), Leases(tmp_path)
+    first, second = FileLeases(tmp_path), FileLeases(tmp_path)
     assert first.take(Q)
     assert first.take(Q)
     assert not second.take(Q)
@@ -45,7 +45,7 @@ def test_question_is_one_holders_at_a_time(tmp_path: Path) -> None:
 
 
 def test_questions_are_held_each_by_itself(tmp_path: Path) -> None:
-    first, second = Leases(tmp_path), Leases(tmp_path)
+    first, second = FileLeases(tmp_path), FileLeases(tmp_path)
     asked = questions(3000)
     assert all(first.take(question) for question in asked[::2])
     assert [second.take(question) for question in asked] == [False, True] * 1500
@@ -62,13 +62,13 @@ def test_holder_is_named_until_he_dies(tmp_path: Path, how: signal.Signals) -> N
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    leases = Leases(tmp_path)
+    leases = FileLeases(tmp_path)
     assert not leases.take(Q)
     assert leases.holder(Q) == holder.pid
     holder.send_signal(how)
     holder.wait()
     until(lambda: leases.take(Q))
-    assert Leases(tmp_path).holder(Q) is not None
+    assert FileLeases(tmp_path).holder(Q) is not None
     leases.close()
     assert leases.holder(Q) is None
 
@@ -86,7 +86,7 @@ def test_child_processes_of_a_dead_holder_hold_nothing(tmp_path: Path) -> None:
     try:
         holder.kill()
         holder.wait()
-        leases = Leases(tmp_path)
+        leases = FileLeases(tmp_path)
         until(lambda: leases.take(Q))
     finally:
         os.killpg(holder.pid, signal.SIGKILL)
@@ -106,7 +106,7 @@ def test_lease_ends_when_the_answer_is_stored(tmp_path: Path) -> None:
 
 def test_answer_that_nobody_stores_is_not_waited_for_for_good(tmp_path: Path) -> None:
     now = [0.0]
-    first, second = Leases(tmp_path, lambda: now[0]), Leases(tmp_path)
+    first, second = FileLeases(tmp_path, lambda: now[0]), FileLeases(tmp_path)
     early, late = questions(2)
     assert first.take(early)
     first.answered(early)
@@ -122,11 +122,11 @@ def test_answer_that_nobody_stores_is_not_waited_for_for_good(tmp_path: Path) ->
 
 def test_store_that_a_group_shares_keeps_its_leases_open_to_it(tmp_path: Path) -> None:
     tmp_path.chmod(0o770)
-    leases = Leases(tmp_path)
+    leases = FileLeases(tmp_path)
     leases.take(Q)
     (file,) = (tmp_path / "leases").iterdir()
     assert file.stat().st_size == 0
     alone = tmp_path / "alone"
     alone.mkdir(0o700)
-    Leases(alone).take(Q)
+    FileLeases(alone).take(Q)
     assert (alone / "leases").stat().st_mode & 0o777 == 0o700
