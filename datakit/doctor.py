@@ -28,6 +28,7 @@ EXTRAS = {
     "ocr": "annotate.ocr",
     "paddleocr": "annotate.ocr with engine: paddleocr",
     "hub": "read.hub",
+    "postgres": "a result store that a team shares (PostgreSQL)",
     "fast": "fewer CPU seconds a call of a model (uvloop)",
     "socks": "endpoints behind a SOCKS proxy (aiohttp-socks, socksio)",
     "train": "training, on the GPU machine",
