@@ -28,7 +28,7 @@ from datakit.artifacts.run_owner import runs_beside
 from datakit.artifacts.serving import Serving
 from datakit.artifacts.suspects import Suspect, read_suspects
 from datakit.artifacts.tables import scan_table
-from datakit.artifacts.told_paths import without_folders
+from datakit.artifacts.told_paths import shared_folder, without_folders
 from datakit.artifacts.written_card import WrittenCard
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, load_labels
@@ -374,12 +374,20 @@ class BuildFolder(DataSet):
         return tuple(dict.fromkeys([*projects, path]))
 
     def place(self, path: str) -> str:
-        """A file's path relative to the project; its name alone when it lies elsewhere."""
+        """A file's path relative to the project; of a source that lies elsewhere its path below the
+        folder that such sources share (1.jpg of two labels are two files); of any other its name alone."""
         path = posixpath.normpath(path) if path else path
         for project in self.projects:
             if PurePosixPath(path).is_relative_to(project.as_posix()):
                 return PurePosixPath(path).relative_to(project.as_posix()).as_posix()
+        if self._outer_folder and path.startswith(f"{self._outer_folder}/"):
+            return PurePosixPath(path).relative_to(self._outer_folder).as_posix()
         return PurePosixPath(path).name if path.startswith("/") else path
+
+    @cached_property
+    def _outer_folder(self) -> str:
+        manifest = self.find_manifest()
+        return shared_folder(manifest.sources, self.projects) if manifest is not None else ""
 
     def clean(self, text: str) -> str:
         """`text` without this machine's paths: relative to the project, or the file's name alone."""

@@ -21,6 +21,7 @@ MOST_WARNINGS = 20
 NOTE_CHARS = 500
 MOST_FOLDERS = 50
 MOST_FILES = 20
+_MOST_NAMED = 5
 _SHOWN_ELSEWHERE = ("classes", "warnings", "unclear places", "first unclear places", "unclear boxes")
 _OWN_SECTION = ("balance.tasks", "curate.overrides", "curate.pseudo_labels", "curate.suspects")
 """Steps of datakit whose section on the card says everything that they noted down."""
@@ -105,14 +106,16 @@ def sources_section(build: BuildFolder) -> Section:
 
 
 def _folders(build: BuildFolder, counted: pl.DataFrame) -> Table:
-    """Files and records of each folder and part; a file that is alone in its folder is named itself."""
+    """Files and records of each folder and part; a file that is alone in its folder is named itself, and so
+    are a few without a folder."""
     sums: dict[tuple[str, str], list[int]] = {}
     names = {path or "": build.place(path or "") for path in counted["source_file"]}
     sizes = Counter(PurePosixPath(name).parent for name in set(names.values()))
     for row in counted.iter_rows(named=True):
         path = PurePosixPath(names[row["source_file"] or ""])
-        is_named = sizes[path.parent] == 1 or path.parent == PurePosixPath()  # outside of the project
-        folder = str(path) if is_named else f"{path.parent}/"
+        is_named = sizes[path.parent] <= (_MOST_NAMED if path.parent == PurePosixPath() else 1)
+        others = "files elsewhere" if path.parent == PurePosixPath() else f"{path.parent}/"
+        folder = str(path) if is_named else others
         files_and_records = sums.setdefault((folder, row["part"]), [0, 0])
         files_and_records[0] += 1
         files_and_records[1] += row["records"]
