@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -28,7 +27,7 @@ from datakit.artifacts.run_owner import runs_beside
 from datakit.artifacts.serving import Serving
 from datakit.artifacts.suspects import Suspect, read_suspects
 from datakit.artifacts.tables import scan_table
-from datakit.artifacts.told_paths import shared_folder, without_folders
+from datakit.artifacts.told_paths import shared_folder, told_place, without_folders
 from datakit.artifacts.written_card import WrittenCard
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet, load_labels
@@ -374,15 +373,8 @@ class BuildFolder(DataSet):
         return tuple(dict.fromkeys([*projects, path]))
 
     def place(self, path: str) -> str:
-        """A file's path relative to the project; of a source that lies elsewhere its path below the
-        folder that such sources share (1.jpg of two labels are two files); of any other its name alone."""
-        path = posixpath.normpath(path) if path else path
-        for project in self.projects:
-            if PurePosixPath(path).is_relative_to(project.as_posix()):
-                return PurePosixPath(path).relative_to(project.as_posix()).as_posix()
-        if self._outer_folder and path.startswith(f"{self._outer_folder}/"):
-            return PurePosixPath(path).relative_to(self._outer_folder).as_posix()
-        return PurePosixPath(path).name if path.startswith("/") else path
+        """A file's path as pages tell it: relative to the project, or as `told_place` says."""
+        return told_place(path, self.projects, self._outer_folder)
 
     @cached_property
     def _outer_folder(self) -> str:

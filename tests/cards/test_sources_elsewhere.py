@@ -58,5 +58,7 @@ def test_many_files_without_a_folder_are_one_line(tmp_path: Path) -> None:
 
 def test_no_folder_near_the_root_is_told() -> None:
     assert shared_folder(["/home/wang/a.png", "/home/li/b.png"], []) == ""
-    assert shared_folder(["/p/images/a.png"], [Path("/p")]) == ""
+    assert shared_folder([f"/home/{who}/{at}.png" for who in ("wang", "li") for at in range(9)], []) == ""
+    assert shared_folder(["/home/wang/x/1.png", "/home/wang/y/1.png"], []) == "/home/wang"
+    assert shared_folder([f"/p/images/{at}.png" for at in range(9)], [Path("/p")]) == ""
     assert shared_folder([], []) == ""
