@@ -71,7 +71,7 @@ class PseudoLabels(TableTransform):
     """Column of the predictions; `<it>_probability` holds their probability. One without a probability
     from 0 to 1, of an unknown label, or whose `<it>_probabilities` do not add up to 1, is rejected with what
     is wrong."""
-    precision: float = Field(default=0.96, gt=0, lt=1)
+    precision: float = Field(default=0.955, gt=0, lt=1)
     """Share of the kept labels that are to be right, by their own estimate, those that are kept for their
     class's sake among them. On drawn screens that are as hard as real ones (scripts/bench_pseudo.py)
     the estimate is within two points of the truth."""
