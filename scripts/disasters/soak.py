@@ -36,6 +36,7 @@ _LABELS = ("物流", "退款", "购物车", "店铺", "优惠券")
 _RECIPE = """\
 version: 1
 name: soak
+card: {{language: en}}
 labels: ../labels.yaml
 llm: {{provider: openai, base_url: "{url}", timeout_s: {timeout_s}, max_retries: 2}}
 steps:

@@ -35,6 +35,7 @@ PATIENCE_S = 300.0
 _RECIPE = """\
 version: 1
 name: {name}
+card: {{language: en}}
 seed: 7
 labels: ../labels.yaml
 llm: {{provider: openai, base_url: "{url}", model: gpt-4o-mini}}

@@ -20,6 +20,7 @@ SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
 WHITE, DARK_THEME, BLANK_DARK = SCREENS / "0001.jpg", SCREENS / "0066.jpg", SCREENS / "0187.jpg"
 RECIPE = """version: 1
 name: mine
+card: {language: en}
 steps:
   - read.jsonl: {path: ../rows.jsonl, image: image, label: label}
   - annotate.image_quality: {}

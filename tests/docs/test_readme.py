@@ -41,7 +41,7 @@ def test_every_number_is_true() -> None:
 def test_card_states_the_records_that_readme_names() -> None:
     card = (ROOT / "data_cards" / "ecom_v3.md").read_text("utf-8")
     records = len((ROOT / "examples/ecom/train.jsonl").read_text("utf-8").splitlines())
-    assert f"with {records} pictures in all" in " ".join(card.split())
+    assert f"图片总计 {records} 张" in " ".join(card.split())
 
 
 def test_picture_of_the_card_is_small_and_shown() -> None:

@@ -269,7 +269,7 @@ def test_finished_build_without_such_records_is_made_anew(
 
 def test_judge_and_samples_that_hold_such_a_reject_are_asked_again() -> None:
     from datakit.core.outcome import Done
-    from datakit.run.store import _counts
+    from datakit.run.result_store import _counts
 
     good: dict[str, Any] = {"raw": "{}", "by": "m"}
     late = {"rejected": ["context_too_long", "HTTP 400"]}

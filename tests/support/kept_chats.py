@@ -16,6 +16,7 @@ SIZE, SIDES = (1080, 2340), [108, 234, 540, 468]
 RESIZE = "llamafactory: {images: resize, image_max_pixels: 589824}"
 RECIPE = """\
 name: kept
+card: {{language: en}}
 steps:
   - read.jsonl: {{path: ../data.jsonl, image: image}}
   - render.chat: {{prompt: ask.j2, answer: label_only, max_chars: null, keep_messages: true{kept}}}

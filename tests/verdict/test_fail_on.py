@@ -14,6 +14,7 @@ from datakit.cli import run
 LINES = [{"id": f"r{n}", "text": f"第{n}条记录", "label": "甲乙"[n % 2]} for n in range(40)]
 RECIPE = """
 name: toy
+card: {{language: en}}
 steps:
   - read.jsonl: {{path: data.jsonl}}
   - curate.split: {{val: 0.2, stratify: label}}

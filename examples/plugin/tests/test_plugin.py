@@ -78,5 +78,5 @@ def test_recipe_uses_all_four(tmp_path: Path, parrot: str, monkeypatch: pytest.M
     assert "item-3;贵;1" in (result.folder / "shop_train.csv").read_text("utf-8")
     for suffix in ("md", "html"):
         card = (tmp_path / "data_cards" / f"shop.{suffix}").read_text("utf-8")
-        for title in ("Step 2: shop.price", "Prices", "Step 6: emit.csv", "Labels by split"):
+        for title in ("shop.price", "Prices", "emit.csv", "Labels by split"):
             assert title in card
