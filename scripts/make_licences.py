@@ -44,6 +44,8 @@ SPELLINGS = {
     "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0",
     "python software foundation license": "PSF-2.0",
 }
+UNSTATED = {"mlcroissant": "Apache-2.0"}
+"""Packages whose wheel says nothing -> the licence of the repository that they are made in."""
 INSIDE = {
     "libavcodec": "FFmpeg, LGPL-2.1",
     "libgeos": "GEOS, LGPL-2.1",
@@ -82,7 +84,12 @@ def licence_of(metadata: PackageMetadata | Message) -> str:
         for line in metadata.get_all("Classifier") or []
         if line.startswith("License :: OSI Approved :: ")
     ]
-    stated = [expression, field.strip().partition("\n")[0].strip(), *classifiers]
+    stated = [
+        UNSTATED.get(metadata["Name"], ""),
+        expression,
+        field.strip().partition("\n")[0].strip(),
+        *classifiers,
+    ]
     for words in stated:
         licence = SPELLINGS.get(words.lower(), words)
         if known(licence):

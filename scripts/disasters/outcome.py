@@ -33,13 +33,13 @@ _SPENT = ("tokens in", "tokens out", "cost, USD")
 """The card, and its HTML page: columns of the table of steps with what the run that wrote the build spent,
 and a sentence that says so. The seal in the last line is the hash of the rest."""
 _SENTENCE = "Tokens and cost are those of the run that wrote this build"
-_SINCE = re.compile(
-    r'<li><a href="#[^"]*">What changed since the last version</a></li>\n'
-    r'|<section id="[^"]*">\n<h2>What changed since the last version</h2>.*?</section>\n'
-    r"|## What changed since the last version\n.*?(?=\n## )",
+_TITLES = "(?:What changed since the last version|Spend)"
+_OF_OTHER_RUNS = re.compile(
+    rf'<li><a href="#[^"]*">{_TITLES}</a></li>\n|<section id="[^"]*">\n<h2>{_TITLES}</h2>.*?</section>\n'
+    rf"|## {_TITLES}\n.*?(?=\n## )",
     re.DOTALL,
 )
-"""What a card says of the build that stood there before."""
+"""Sections on the build that stood there before, and on what the run that wrote this one spent."""
 _NOT_HASHED = ("report.json", "records.parquet")
 
 
@@ -134,7 +134,7 @@ def _written_card(path: Path, project: Path) -> Any:
 def _card(path: Path) -> bytes:
     """A page without the figures of the run."""
     lines, shorter = [], 0
-    for line in _SINCE.sub("", path.read_text("utf-8")).splitlines():
+    for line in _OF_OTHER_RUNS.sub("", path.read_text("utf-8")).splitlines():
         if line.startswith("<!-- written by datakit, sha256 ") or _SENTENCE in line:
             continue
         cells = re.split(r"(?=<t[hd][ >])" if path.suffix == ".html" else r"(?<=\|)(?! $)(?=.)", line)

@@ -45,7 +45,20 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 RUN, WRITTEN, PLAIN = {"bash", "python"}, {"yaml", "jinja", "json", "csv", "toml", "sql"}, {"text"}
 RUN_ELSEWHERE = {"build-command", "test-command"}
 """Markers of the two commands that tests/test_readme_commands.py runs in clean environments."""
-OTHER_PROGRAMS = {"tar", "pip", "createuser", "createdb", "vllm", "nox", "pre-commit", "export", "bash", "python3", "python", "."}
+OTHER_PROGRAMS = {
+    "tar",
+    "pip",
+    "createuser",
+    "createdb",
+    "vllm",
+    "nox",
+    "pre-commit",
+    "export",
+    "bash",
+    "python3",
+    "python",
+    ".",
+}
 """What a block that is not run may call besides datakit and the files of this repository."""
 IN_PLUGIN = "from examples/plugin/"
 """Marker of a block that is a part of that package: tests/test_example_plugin.py holds it equal and runs it.

@@ -136,7 +136,7 @@ def described(project: Path) -> set[str]:
     return {found[1] for text in texts if (found := re.search(r"记录([\w-]+)的", text))}
 
 
-SINCE = "## What changed since the last version"
+OF_THE_RUN = ("## What changed since the last version", "## Spend")
 _OF_THE_RUN = re.compile(r"\| (step|---:|\d+) \||Tokens and cost|<!-- written|$")
 
 
@@ -146,14 +146,16 @@ def card(project: Path) -> dict[str, list[str]]:
     texts = {path.name: path.read_text("utf-8").splitlines() for path in folder.rglob("*") if path.is_file()}
     html = texts.pop("killed.html")
     assert html[-1].startswith("<!-- written by datakit")
-    return {name: [line for line in _own(lines) if not _OF_THE_RUN.match(line)] for name, lines in texts.items()}
+    return {
+        name: [line for line in _own(lines) if not _OF_THE_RUN.match(line)] for name, lines in texts.items()
+    }
 
 
 def _own(lines: list[str]) -> list[str]:
-    """Without the section of what changed since the build that stood there before."""
+    """Without what changed since the build that stood there before, and what the last run spent."""
     since, own = False, []
     for line in lines:
-        since = line == SINCE if line.startswith("## ") else since
+        since = line in OF_THE_RUN if line.startswith("## ") else since
         own += [] if since else [line]
     return own
 
