@@ -33,7 +33,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 RECIPE = """\
 version: 1
 name: killed
-card: {language: en}
+card: {{language: en}}
 llm: {{provider: openai, base_url: "{url}"}}
 steps:
   - read.jsonl: {{path: ../data.jsonl}}
