@@ -42,7 +42,7 @@ from tests.support.markdown_blocks import (
 )
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
-RUN, WRITTEN, PLAIN = {"bash", "python"}, {"yaml", "jinja", "json", "csv", "toml", "sql"}, {"text"}
+RUN, WRITTEN, PLAIN = {"bash", "python"}, {"yaml", "jinja", "json", "csv", "toml"}, {"text"}
 RUN_ELSEWHERE = {"build-command", "test-command"}
 """Markers of the two commands that tests/test_readme_commands.py runs in clean environments."""
 OTHER_PROGRAMS = {
