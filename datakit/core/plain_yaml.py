@@ -145,7 +145,7 @@ def dump(value: Any, *, width: int = 80, flow: bool | None = False) -> str:
 def yaml_inline(value: Any) -> str:
     """A value as it stands in a file, on one line."""
     text = dump(list(value) if isinstance(value, tuple) else value, flow=True, width=10_000)
-    return text.removesuffix("\n").removesuffix("\n...").strip()
+    return text.removesuffix("\n").removesuffix("\n...").strip(" \n")
 
 
 def with_values(text: str, changes: Mapping[Key, Any]) -> str:
