@@ -26,7 +26,7 @@ from datakit.run.progress import Progress
 from datakit.run.proven_results import ProvenResults
 from datakit.run.record_frames import RecordFrames
 from datakit.run.result_store import ResultStore, Stored
-from datakit.run.sub_results import StoredSubResults, account
+from datakit.run.sub_results import PaidParts, account
 
 PLACE = ("id", "source_file", "source_line")
 TRACE = pl.Struct({"key": pl.Binary, "new": pl.Boolean})
@@ -182,7 +182,8 @@ class Annotation:
     def _answer(self, jobs: Iterator[Job]) -> None:
         """Has the jobs answered and stores what comes."""
         results, keys = ProvenResults(self.store), Keys(self.annotator, self.context)
-        context = self.context.changed(sub_results=StoredSubResults(self.store, self.report, results))
+        parts = PaidParts(self.store, self.report.name, self.report, results)
+        context = self.context.changed(sub_results=parts)
         executor = executor_for(self.annotator, context)
         live = LiveFigures(context, self.report, self.spent_usd)
         if self.annotator.loading:

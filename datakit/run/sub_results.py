@@ -17,34 +17,6 @@ UNREAD = "/unread"
 
 
 @dataclass(frozen=True)
-class StoredSubResults:
-    """Parts in the result store, each on disk and in the report the moment it arrives."""
-
-    store: ResultStore
-    report: StepReport
-    results: ProvenResults
-    """What the step writes to the store."""
-
-    @property
-    def turns(self) -> Leases:
-        return self.store.leases
-
-    def get(self, key: bytes) -> Done | Rejected | None:
-        stored = self.store.get_many([key]).get(key)
-        return stored.outcome if stored is not None else None
-
-    def put(self, key: bytes, outcome: Done | Rejected) -> None:
-        self.results.put(key, self.report.name + PART, outcome)
-        account(self.report, outcome)
-
-    def answers_to(self, question: bytes) -> list[Done | Rejected]:
-        return self.store.answers_to(question)
-
-    def keep_unread(self, key: bytes, answer: Done) -> None:
-        self.store.put(key, self.report.name + UNREAD, answer)
-
-
-@dataclass(frozen=True)
 class StoredParts:
     """Parts in the result store that cost nobody anything, such as what a table step reckoned once."""
 
@@ -67,6 +39,19 @@ class StoredParts:
 
     def keep_unread(self, key: bytes, answer: Done) -> None:
         self.store.put(key, self.step + UNREAD, answer)
+
+
+@dataclass(frozen=True)
+class PaidParts(StoredParts):
+    """Parts that were paid for: each is in the step's report the moment it arrives."""
+
+    report: StepReport
+    results: ProvenResults
+    """What the step writes to the store."""
+
+    def put(self, key: bytes, outcome: Done | Rejected) -> None:
+        self.results.put(key, self.step + PART, outcome)
+        account(self.report, outcome)
 
 
 def account(report: StepReport, outcome: Outcome) -> None:

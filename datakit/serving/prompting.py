@@ -26,7 +26,7 @@ from datakit.run.prompt_steps import prompt_steps
 from datakit.run.proven_results import ProvenResults
 from datakit.run.result_store import ResultStore
 from datakit.run.store_place import StorePlace
-from datakit.run.sub_results import StoredSubResults
+from datakit.run.sub_results import PaidParts
 from datakit.serving.images import TrainedView
 from datakit.serving.items import NoPrompt
 from datakit.serving.requirements import trainer_limits
@@ -156,7 +156,7 @@ class Prompter:
         if self._store is None:
             return self.context
         report = StepReport(number=step.number, name=step.name)
-        parts = StoredSubResults(self._store, report, ProvenResults(self._store))
+        parts = PaidParts(self._store, step.name, report, ProvenResults(self._store))
         return self.context.changed(sub_results=parts)
 
     def _in_thread(self, number: int, annotator: Annotator, row: Row) -> Outcome:
