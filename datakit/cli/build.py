@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from datakit.cli import completing
-from datakit.cli.recipe_path import LIMIT_HELP, OUT_HELP, RecipePath
+from datakit.cli.recipe_path import LIMIT_HELP, OUT_HELP, RecipePath, set_option
 
 EPILOG = """\b
 Examples:
@@ -22,14 +21,7 @@ Examples:
 @click.argument("recipe", type=RecipePath(), required=False)
 @click.option("--out", type=click.Path(path_type=Path), help=OUT_HELP)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help=LIMIT_HELP)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    shell_complete=completing.keys,
-    help="Replace a value of the recipe.",
-)
+@set_option
 @click.option("--force", is_flag=True, help="Build even if nothing has changed (stored results are used).")
 @click.option("--allow-partial", is_flag=True, help="Build without the records that are left to retry.")
 @click.option("--no-card", is_flag=True, help="Make no data card. One of an earlier build is marked as such.")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from datakit.cli import completing
 from datakit.cli.machine_options import command_again, machine_of, machine_options, refuse_machine_options
+from datakit.cli.recipe_path import set_option
 
 if TYPE_CHECKING:
     from datakit.kfold.builds import Made, Wanted
@@ -36,14 +36,7 @@ Exit code: 0 when every fold has answered, 3 when some have not: run it again.""
 @click.option("--run", "runs", is_flag=True, help="Train, serve and ask each fold, then join.")
 @click.option("--join", "joins", is_flag=True, help="Join the answers that the folds have; run nothing.")
 @click.option("--status", "only_status", is_flag=True, help="Say how the folds stand, start nothing.")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    shell_complete=completing.keys,
-    help="Replace a value of the recipe.",
-)
+@set_option
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N records of each source.")
 @click.option("--again", is_flag=True, help="Set other folds that stand there aside; nothing is deleted.")
 @machine_options

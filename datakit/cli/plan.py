@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from datakit.cli import completing
 from datakit.cli.numbers import FiniteNumber
-from datakit.cli.recipe_path import LIMIT_HELP, OUT_HELP, RecipePath, only_recipe
+from datakit.cli.recipe_path import LIMIT_HELP, OUT_HELP, RecipePath, only_recipe, set_option
 
 if TYPE_CHECKING:
     from datakit.run.plan import Plan, StepPlan
@@ -35,14 +34,7 @@ _FIGURES = ("calls", "calls_at_most", "cost_usd", "cost_usd_at_most", "cost_usd_
 
 @click.command(epilog=EPILOG)
 @click.argument("recipe", type=RecipePath(), required=False)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    shell_complete=completing.keys,
-    help="Replace a value of the recipe.",
-)
+@set_option
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help=LIMIT_HELP)
 @click.option("--out", type=click.Path(path_type=Path), help=OUT_HELP)
 @click.option(

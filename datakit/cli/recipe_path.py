@@ -1,4 +1,4 @@
-"""The argument RECIPE of build and plan: a recipe's file, or the only one of the project."""
+"""What commands take a recipe by: the argument RECIPE, a file or the project's only one, and --set."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from datakit.cli import completing
 from datakit.core.regular_files import regular
 
 if TYPE_CHECKING:
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 LIMIT_HELP = "At most N records of each source, some of each label; in a folder of their own."
 OUT_HELP = "Folder of the build; if not given, build/<name>, or build/<name>.limit<N>."
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=completing.keys,
+    help="Replace a value of the recipe.",
+)
 _SHOWN = 20
 _STEPS = re.compile(rb"^steps:", re.MULTILINE)
 _HEAD = 1 << 16
@@ -32,9 +41,7 @@ class RecipePath(click.Path):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        from datakit.cli.completing import recipes
-
-        return recipes(incomplete)
+        return completing.recipes(incomplete)
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None

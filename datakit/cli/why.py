@@ -9,6 +9,7 @@ import click
 
 from datakit.cli import completing
 from datakit.cli.build_path import no_build
+from datakit.cli.recipe_path import set_option
 
 if TYPE_CHECKING:
     from datakit.recipe.recipe import Recipe
@@ -26,14 +27,7 @@ SHORT = 100
 @click.command(epilog=EPILOG)
 @click.argument("recipe_or_build", type=click.Path(path_type=Path), shell_complete=completing.places)
 @click.argument("id_", metavar="ID", shell_complete=completing.ids)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    shell_complete=completing.keys,
-    help="Replace a value of the recipe.",
-)
+@set_option
 @click.option("--full", is_flag=True, help="Show values whole.")
 @click.option("--no-replay", is_flag=True, help="Tell only what the build recorded: quick for large builds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the story as JSON on stdout.")
