@@ -214,13 +214,13 @@ def _none_open(work: _Work) -> UserError:
 
 def _data(records: pl.DataFrame, work: _Work) -> ProxyData:
     """The records as the proxy reads them."""
-    from datakit.proxy.pictures import picture_features
+    from datakit.proxy.pictures import looked_at
 
     columns = _text_columns(records, work)
     joined = pl.concat_str(columns, separator="\n", ignore_nulls=True) if columns else pl.lit("")
     texts = records.select(text=joined)["text"] if columns else pl.Series([""] * records.height)
     images = [paths or [] for paths in records["images"].to_list()]
-    looks = picture_features(images, work.context.run.image_memory_mb)[0] if any(images) else None
+    looks = looked_at(images, work.context.run.image_memory_mb).features if any(images) else None
     groups = shared_values(records, [name for name in _GROUPS if name in records.columns])
     return ProxyData(texts.fill_null("").to_list(), looks, [str(number) for number in groups])
 

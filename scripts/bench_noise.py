@@ -40,7 +40,7 @@ from datakit.proxy.clusters import clusters  # noqa: E402
 from datakit.proxy.data import ProxyData  # noqa: E402
 from datakit.proxy.folds import folds  # noqa: E402
 from datakit.proxy.model import FittedProxy  # noqa: E402
-from datakit.proxy.pictures import Values, picture_features  # noqa: E402
+from datakit.proxy.pictures import Values, looked_at  # noqa: E402
 from datakit.proxy.second_look import judged  # noqa: E402
 
 CASES = (
@@ -133,7 +133,7 @@ def seen(screens: Sequence[HardScreen], seed: int, with_pictures: bool) -> tuple
         with tempfile.TemporaryDirectory() as folder:
             paths = [[path] for path in write_pictures(screens, seed, Path(folder))]
             began = time.process_time()
-            pictures, _ = picture_features(paths, MEMORY_MB)
+            pictures = looked_at(paths, MEMORY_MB).features
             seconds = time.process_time() - began
     texts = [screen.text for screen in screens]
     return ProxyData(texts, pictures, [str(row) for row in range(len(texts))]), seconds

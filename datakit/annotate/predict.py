@@ -157,9 +157,10 @@ class Predict(TableTransform):
             words = "No record has a label to learn from, so nothing is predicted."
             empty = pl.DataFrame(schema={"id": pl.String(), **columns_of(self.into)})
             return empty, {"warnings": [words]} if small.height else {}
-        data, labels = self._data(small, context), _spelt(small["label"].gather(learnt), context)
+        data, lines = self._data(small, context)
+        labels = _spelt(small["label"].gather(learnt), context)
         others = np.setdiff1d(np.arange(small.height), learnt)
-        strips = self._strips(small[[*learnt, *others]], context)
+        strips = [lines[at] for at in (*learnt, *others)]
         said = _said(data.take(learnt), labels, data.take(others), strips, context.seed)
         by = f"proxy ({len(learnt):,} records, {_content(data.take(learnt), labels)})"
         columns = dict(zip(columns_of(self.into), _columns(said, by), strict=True))
@@ -172,25 +173,21 @@ class Predict(TableTransform):
         }
         return predictions, notes
 
-    def _strips(self, small: pl.DataFrame, context: StepContext) -> list[str]:
-        from datakit.proxy.pictures import picture_lines
-
-        images = [paths or [] if self.pictures else [] for paths in small["images"].to_list()]
-        return picture_lines(images, context.run.image_memory_mb)
-
-    def _data(self, small: pl.DataFrame, context: StepContext) -> ProxyData:
-        from datakit.proxy.pictures import picture_features
+    def _data(self, small: pl.DataFrame, context: StepContext) -> tuple[ProxyData, list[str]]:
+        """What the proxy reads, and the pictures as texts."""
+        from datakit.proxy.pictures import looked_at
 
         columns = [name for name in (self.ocr_text, "text") if name in small.columns]
         texts = small.select(pl.concat_str(columns, separator="\n", ignore_nulls=True)) if columns else None
-        images = [paths or [] for paths in small["images"].to_list()]
-        looked = picture_features(images, context.run.image_memory_mb)[0] if self.pictures else None
+        images = [paths or [] if self.pictures else [] for paths in small["images"].to_list()]
+        looked = looked_at(images, context.run.image_memory_mb)
         groups = shared_values(small, [name for name in _GROUPS if name in small.columns])
-        return ProxyData(
+        data = ProxyData(
             [""] * small.height if texts is None else texts.to_series().fill_null("").to_list(),
-            looked,
+            looked.features if self.pictures else None,
             [str(number) for number in groups],
         )
+        return data, looked.lines
 
 
 def _spelt(labels: pl.Series, context: StepContext) -> list[str]:

@@ -23,7 +23,7 @@ from datakit.core.transform import Columns, TableTransform
 from datakit.proxy.clusters import Cluster, clusters
 from datakit.proxy.data import ProxyData
 from datakit.proxy.model import FittedProxy
-from datakit.proxy.pictures import picture_features
+from datakit.proxy.pictures import looked_at
 from datakit.proxy.second_look import judged
 
 OCR_TEXT = "ocr_text"
@@ -158,9 +158,12 @@ class LabelNoise(TableTransform):
         if self.images and "images" in labelled.columns:
             paths = [list(paths or ()) for paths in labelled["images"].to_list()]
             if any(paths):
-                pictures, broken = picture_features(paths, context.run.image_memory_mb)
-                if broken:
-                    warnings.append(f"{broken:,} pictures cannot be read: nothing is said of how they look.")
+                looked = looked_at(paths, context.run.image_memory_mb)
+                pictures = looked.features
+                if looked.broken:
+                    warnings.append(
+                        f"{looked.broken:,} pictures cannot be read: nothing is said of how they look."
+                    )
         if not any(text.strip() for text in read):
             what = "no record has a text" if columns else f"there is no column `{'`, `'.join(self._texts())}`"
             left = (

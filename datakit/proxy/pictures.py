@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,23 +33,38 @@ _SIGNS = 0xE000 + 2**_COLUMNS * np.arange(_KINDS)
 Values = npt.NDArray[np.float32]
 
 
-def picture_features(images: Sequence[Sequence[str]], memory_mb: int) -> tuple[Values, int]:
-    """(n, SIZE) per record, the mean of its pictures; NaN for a record without one. And how many pictures
-    cannot be read."""
+class Pictures(NamedTuple):
+    """What the pictures of records look like."""
+
+    features: Values
+    """(n, SIZE) per record, the mean of its pictures; NaN for a record without one."""
+    lines: list[str]
+    """Each record's pictures as a text, a line for every strip from top to bottom, a sign for every pattern
+    of it; empty for a record without a picture that can be read. So what reads lines reads screens."""
+    broken: int
+    """Pictures that cannot be read."""
+
+
+def looked_at(images: Sequence[Sequence[str]], memory_mb: int) -> Pictures:
+    """The pictures of records, each decoded once."""
     out = np.full((len(images), SIZE), np.nan, dtype=np.float32)
-    broken = 0
+    texts, broken = [], 0
     for row, paths in enumerate(images):
-        seen = []
+        seen: list[Values] = []
+        lines: list[str] = []
         for path in paths:
             try:
                 image = load_rgb(path, max_side_px=_DECODED_PX, memory_mb=memory_mb)
             except ImageProblem:
                 broken += 1
                 continue
-            seen.append(np.concatenate([_look(image), _strips(image)]).astype(np.float32))
+            patterns = _patterns(image)
+            seen.append(np.concatenate([_look(image), _counts(patterns)]).astype(np.float32))
+            lines += ["".join(map(chr, strip)) for strip in (patterns + _SIGNS).tolist()]
         if seen:
             out[row] = np.mean(seen, axis=0)
-    return out, broken
+        texts.append("\n".join(lines))
+    return Pictures(out, texts, broken)
 
 
 def _look(image: Image.Image) -> Values:
@@ -68,30 +84,13 @@ def _look(image: Image.Image) -> Values:
     return np.concatenate([colours.ravel(), np.sqrt(edges), np.sqrt(shades), shape]).astype(np.float32)
 
 
-def picture_lines(images: Sequence[Sequence[str]], memory_mb: int) -> list[str]:
-    """Each record's pictures as a text, a line for every strip from top to bottom, a sign for every pattern
-    of it; empty for a record without a picture that can be read. So what reads lines reads screens."""
-    texts = []
-    for paths in images:
-        lines: list[str] = []
-        for path in paths:
-            try:
-                image = load_rgb(path, max_side_px=_DECODED_PX, memory_mb=memory_mb)
-            except ImageProblem:
-                continue  # told by picture_features
-            lines += ["".join(map(chr, strip)) for strip in (_patterns(image) + _SIGNS).tolist()]
-        texts.append("\n".join(lines))
-    return texts
-
-
-def _strips(image: Image.Image) -> npt.NDArray[np.int64]:
+def _counts(patterns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """How many strips have each pattern.
 
     A screen is rows under one another, and these stay the same wherever it is scrolled to, whatever is cut
     off and whatever colours a shop has. So strips are to a picture what lines are to a text.
     """
-    counts = [np.bincount(kind, minlength=2**_COLUMNS) for kind in _patterns(image).T]
-    return np.concatenate(counts)
+    return np.concatenate([np.bincount(kind, minlength=2**_COLUMNS) for kind in patterns.T])
 
 
 def _patterns(image: Image.Image) -> npt.NDArray[np.int64]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from datakit.proxy.pictures import LOOK, SIZE, picture_features, picture_lines
+from datakit.proxy.pictures import LOOK, SIZE, looked_at
 
 
 def screen(path: Path, *, scrolled: int = 0, colour: str = "#ffffff") -> str:
@@ -34,7 +34,7 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
 
 def test_strips_are_much_the_same_where_a_screen_is_scrolled_and_others_elsewhere(tmp_path: Path) -> None:
     paths = [screen(tmp_path / "a.png"), screen(tmp_path / "b.png", scrolled=80), blank(tmp_path / "c.png")]
-    told, broken = picture_features([[path] for path in paths], 500)
+    told, _, broken = looked_at([[path] for path in paths], 500)
     assert told.shape == (3, SIZE)
     assert broken == 0
     strips = told[:, LOOK:]
@@ -48,21 +48,21 @@ def test_a_picture_of_any_shape_has_as_many_numbers(tmp_path: Path) -> None:
     for at, size in enumerate(sizes):
         Image.new("RGB", size, "#336699").save(tmp_path / f"{at}.png")
         paths.append([str(tmp_path / f"{at}.png")])
-    told, broken = picture_features(paths, 500)
+    told, _, broken = looked_at(paths, 500)
     assert np.isfinite(told).all()
     assert broken == 0
 
 
 def test_a_broken_picture_is_counted_and_a_record_without_one_is_not_a_number(tmp_path: Path) -> None:
     (tmp_path / "no.png").write_bytes(b"no picture")
-    told, broken = picture_features([[str(tmp_path / "no.png")], []], 500)
+    told, _, broken = looked_at([[str(tmp_path / "no.png")], []], 500)
     assert broken == 1
     assert np.isnan(told).all()
 
 
 def test_a_picture_reads_from_top_to_bottom_and_one_below_another_like_a_text(tmp_path: Path) -> None:
     rows, empty = screen(tmp_path / "a.png"), blank(tmp_path / "c.png")
-    once, other, both, none = picture_lines([[rows], [empty], [rows, empty], []], 500)
+    once, other, both, none = looked_at([[rows], [empty], [rows, empty], []], 500).lines
     assert both == f"{once}\n{other}"
     assert none == ""
     assert len(set(other.split("\n"))) == 1  # nothing changes on an empty screen
@@ -71,10 +71,10 @@ def test_a_picture_reads_from_top_to_bottom_and_one_below_another_like_a_text(tm
 
 
 def test_no_text_has_the_signs_of_a_strip(tmp_path: Path) -> None:
-    signs = set(picture_lines([[screen(tmp_path / "a.png")]], 500)[0]) - {"\n"}
+    signs = set(looked_at([[screen(tmp_path / "a.png")]], 500).lines[0]) - {"\n"}
     assert {unicodedata.category(sign) for sign in signs} == {"Co"}
 
 
 def test_a_broken_picture_has_no_lines(tmp_path: Path) -> None:
     (tmp_path / "no.png").write_bytes(b"no picture")
-    assert picture_lines([[str(tmp_path / "no.png")]], 500) == [""]
+    assert looked_at([[str(tmp_path / "no.png")]], 500).lines == [""]
