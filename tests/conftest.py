@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,3 +131,15 @@ def toys(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     _forget()
     for kind, name in names.items():
         getattr(toys, kind).registered_name = name
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window, for tests with the marker `browser`; playwright is there where these run."""
+    from playwright.sync_api import sync_playwright
+    from screens.browser import browser_path
+
+    with sync_playwright() as playwright:
+        process = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
+        yield process
+        process.close()

@@ -15,7 +15,7 @@ from datakit.annotate.image_facts import ImageFacts
 from datakit.artifacts.report import StepReport
 from datakit.core.image import load_rgb
 from datakit.core.image_pass import image_facts, perceptual_hash
-from datakit.core.outcome import Done, Rejected
+from datakit.core.outcome import Rejected
 from datakit.core.record import BASE, COLUMNS
 from datakit.core.settings import RunSettings
 from datakit.core.step_context import StepContext
@@ -25,6 +25,7 @@ from datakit.recipe.recipe import Step
 from datakit.run.engine import Engine
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store import Store
+from tests.support.looked_at import columns_of
 
 SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
 FIXED = Path(__file__).resolve().parents[2] / "scripts" / "ocr_baseline" / "images"
@@ -37,14 +38,7 @@ CARD = {"0083", "0175", "0187"}
 @pytest.fixture
 def facts(make_context: Callable[..., StepContext]) -> Callable[..., dict[str, Any]]:
     def run(*paths: Path) -> dict[str, Any]:
-        step, context = ImageFacts(), make_context()
-        row = {"id": "r", "images": [str(path) for path in paths]}
-        outcome = step.start(context).answer(row)
-        assert isinstance(outcome, Done), outcome
-        columns = step.columns(outcome.raw, row, context)
-        assert isinstance(columns, dict)
-        assert set(columns) == set(step.outputs(context))
-        return columns
+        return columns_of(ImageFacts(), make_context(), paths)
 
     return run
 

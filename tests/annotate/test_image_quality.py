@@ -15,6 +15,7 @@ from datakit.annotate.image_quality import ImageQuality
 from datakit.core.image import load_rgb
 from datakit.core.outcome import Done, Rejected
 from datakit.core.step_context import StepContext
+from tests.support.looked_at import columns_of
 
 SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
 WHITE, DARK_THEME, BLANK_DARK = SCREENS / "0001.jpg", SCREENS / "0066.jpg", SCREENS / "0187.jpg"
@@ -35,14 +36,7 @@ Change = Callable[[Image.Image], Image.Image]
 @pytest.fixture
 def look(make_context: Callable[..., StepContext]) -> Look:
     def run(*paths: Path, **settings: Any) -> dict[str, Any]:
-        step, context = ImageQuality(**settings), make_context()
-        row = {"id": "r", "images": [str(path) for path in paths]}
-        outcome = step.start(context).answer(row)
-        assert isinstance(outcome, Done), outcome
-        columns = step.columns(outcome.raw, row, context)
-        assert isinstance(columns, dict)
-        assert set(columns) == set(step.outputs(context))
-        return columns
+        return columns_of(ImageQuality(**settings), make_context(), paths)
 
     return run
 

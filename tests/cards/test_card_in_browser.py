@@ -22,17 +22,6 @@ HOSTILE = "<script>document.title='run'</script><img src=x onerror=\"document.ti
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-    from screens.browser import browser_path
-
-    with sync_playwright() as playwright:
-        process = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
-        yield process
-        process.close()
-
-
-@pytest.fixture(scope="module")
 def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a build in which one class has texts that a page must not obey."""
     project = tmp_path_factory.mktemp("project")

@@ -32,17 +32,6 @@ Tab = Any
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-    from screens.browser import browser_path
-
-    with sync_playwright() as playwright:
-        process = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
-        yield process
-        process.close()
-
-
-@pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> PageRecords:
     folder = review_build(tmp_path_factory.mktemp("project"))
     return PageRecords(folder, chosen(folder, Choice())[0])
