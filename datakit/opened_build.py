@@ -166,7 +166,7 @@ class OpenedBuild:
     def card(self) -> DataCard:
         """The data card, shown as a page in a notebook. It is made anew; nothing is written.
 
-        >>> "# ecom_v1" in built.card().markdown
+        >>> "## 结论" in built.card().markdown
         True
         """
         from datakit.cards.write import make_card
@@ -229,7 +229,7 @@ class DataCard:
     def markdown(self) -> str:
         """The card as the hub shows it, without its pictures.
 
-        >>> "# ecom_v1" in card.markdown
+        >>> "## 结论" in card.markdown
         True
         """
         return render_markdown(self.card)

@@ -62,7 +62,12 @@ def built(project: Path, decisions: str) -> BuildFolder:
     """The build with the reviewer's answer, or with an empty file of decisions."""
     name = f"../{decisions}"
     (project / "none.jsonl").touch()
-    change = [f"curate.overrides.path={name}", f"name={Path(decisions).stem}", "card.language=en"]
+    change = [
+        f"curate.overrides.path={name}",
+        f"name={Path(decisions).stem}",
+        "curate.pseudo_labels.precision=0.95",
+        "card.language=en",
+    ]
     return BuildFolder.open(build(project / "recipes/ecom_loop.yaml", overrides=change, card=False).folder)
 
 
@@ -99,6 +104,7 @@ def test_card_says_each_thing_once_and_cuts_nothing_in_the_middle(repaired: Buil
     assert "kept for class" not in made
     notes = repaired.notes("curate.pseudo_labels")
     assert f"{notes['kept_for_class']} of the kept are less sure than that" in pseudo
+    assert f"right with probability {notes['bound']:.2f} or more" in pseudo
     assert len(re.findall(r"^\| screen-\d+ \|", sections["Decisions of reviewers"], flags=re.M)) == 7
 
 

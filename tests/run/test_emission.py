@@ -41,7 +41,7 @@ def recipe(folder: Path, *emitters: str, rate: float = 1, fail_on: str = "") -> 
     (folder / "templates").mkdir()
     (folder / "templates/p.j2").write_text("{% for _ in images %}<image>{% endfor %}")
     (folder / "r.yaml").write_text(
-        "name: toy\nsteps:\n  - read.jsonl: {path: d.jsonl}\n"
+        "name: toy\ncard: {language: en}\nsteps:\n  - read.jsonl: {path: d.jsonl}\n"
         "  - render.chat: {prompt: p.j2, answer: label_only, keep_messages: true}\n"
         f"emit: [{', '.join(emitters)}]\n"
         f"run: {{store: .store, max_reject_rate: {rate}, workers: 1, fail_on: [{fail_on}]}}\n"
@@ -93,7 +93,8 @@ def test_verdict_and_card_say_which_emitter_lacks_how_many(tmp_path: Path) -> No
     assert sorted(records.collect()["id"]) == ["calls", "many"]
     assert next(line for line in verdict(folder) if line.kind == "rejected").state == "passed"
     card = next(path for path in made.cards if path.suffix == ".md").read_text("utf-8")
-    assert "emit.messages" in card
+    assert "lacks 2 of 3" in card
+    assert "lacking in its own files alone" in card
 
 
 def test_files_that_lack_nothing_are_said_to_be_whole(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_recipe_uses_all_four(tmp_path: Path, parrot: str, monkeypatch: pytest.M
     for name in ("recipes", "templates"):
         shutil.copytree(HERE / name, tmp_path / name)
     shutil.copyfile(HERE / "rows.jsonl", tmp_path / "rows.jsonl")
-    result = datakit.build(tmp_path / "recipes" / "shop.yaml")
+    result = datakit.build(tmp_path / "recipes" / "shop.yaml", overrides=["card.language=en"])
     built = datakit.open_build(result.folder)
     rows = {row["id"]: row for row in built.records.collect().to_dicts()}
     assert rows["item-3"]["price"] == 39.5
@@ -78,5 +78,5 @@ def test_recipe_uses_all_four(tmp_path: Path, parrot: str, monkeypatch: pytest.M
     assert "item-3;贵;1" in (result.folder / "shop_train.csv").read_text("utf-8")
     for suffix in ("md", "html"):
         card = (tmp_path / "data_cards" / f"shop.{suffix}").read_text("utf-8")
-        for title in ("shop.price", "Prices", "emit.csv", "Labels by split"):
+        for title in ("Step 2: shop.price", "Prices", "Step 6: emit.csv", "Labels by split"):
             assert title in card
