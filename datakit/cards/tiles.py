@@ -60,9 +60,7 @@ class Tiles:
         """The tile of one of the records."""
         record, row = self._records.get(id_, {}), self._rows.get(id_, {})
         messages = row.get("messages") or ()
-        answer = next(
-            (str(turn["content"]) for turn in reversed(messages) if turn["role"] == "assistant"), ""
-        )
+        answer = self.answer(id_)
         turns = [Turn(turn["role"], self._parts(turn, record)) for turn in messages]
         screens = [
             self._screen(own, at, record, answer) for at, own in enumerate(self._pictures(row, record))
