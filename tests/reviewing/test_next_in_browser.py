@@ -9,12 +9,11 @@ import pytest
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cli import run
 from datakit.library import build
-from tests.reviewing import test_in_browser
-from tests.reviewing.test_in_browser import Tab, cell, downloaded, show, until
+from tests.reviewing.test_in_browser import Tab, cell, downloaded, show, tab, until
 from tests.support import next_builds
 
 pytestmark = pytest.mark.browser
-browser, tab = test_in_browser.browser, test_in_browser.tab
+__all__ = ["tab"]
 
 
 def test_proposed_records_are_labelled_in_the_browser_and_the_next_build_has_them(
