@@ -64,7 +64,7 @@ class PseudoLabels(TableTransform):
     """
 
     of_one_task: ClassVar[bool] = True
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     example: ClassVar[dict[str, Any] | None] = {}
 
     prediction: str = "prediction"
