@@ -65,7 +65,7 @@ def built(project: Path, decisions: str) -> BuildFolder:
     change = [
         f"curate.overrides.path={name}",
         f"name={Path(decisions).stem}",
-        "curate.pseudo_labels.precision=0.95",
+        "curate.pseudo_labels.precision=0.93",
         "card.language=en",
     ]
     return BuildFolder.open(build(project / "recipes/ecom_loop.yaml", overrides=change, card=False).folder)
