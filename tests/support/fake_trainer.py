@@ -66,12 +66,13 @@ def write_model(
 
 
 def write_base(folder: Path) -> Path:
-    """A base model: weights, and a config.json of the 3B."""
+    """A base model: weights, and a config.json like that of the 3B with so few layers that any disk has room."""
     from datakit.core.qwen_models import known_models
 
     write_model(folder)
-    config = {**known_models()["Qwen/Qwen2.5-VL-3B-Instruct"], "architectures": ["Qwen2_5_VL"]}
-    (folder / "config.json").write_text(json.dumps(config))
+    known = known_models()["Qwen/Qwen2.5-VL-3B-Instruct"]
+    small = {"num_hidden_layers": 1, "vision_config": {**known["vision_config"], "depth": 1}}
+    (folder / "config.json").write_text(json.dumps({**known, **small, "architectures": ["Qwen2_5_VL"]}))
     for name in ("preprocessor_config.json", "tokenizer.json", "chat_template.jinja"):
         (folder / name).write_text("{}")
     return folder
