@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,22 @@ class Ridge:
                 values[rows] = self.without(rows)
         return values
 
+    def relabelled(self, rows: Rows, change: tuple[int, int], among: Rows) -> Floats:
+        """(among, count) values of some records, each left out alone, had `rows` not the first label of the
+        change but the second. What they are told by the others is linear in the labels."""
+        leverage = np.einsum("nd,nd->n", self._half[among], self._points[among])
+        pull = self._half[among] @ self._points[rows].sum(axis=0)
+        pull = (pull - np.isin(among, rows) * leverage) / np.maximum(1 - leverage, 1e-9)
+        values: Floats = self._singly[among]
+        values[:, change[0]] -= pull
+        values[:, change[1]] += pull
+        return values
+
+    @cached_property
+    def _singly(self) -> Floats:
+        """(n, count) values of each record as all others say."""
+        return self.left_out([np.array([row]) for row in range(len(self._given))])
+
     def probabilities(self, values: Floats) -> Floats:
         """Values as probabilities, as sharp as fits the given labels best where records are left out."""
         return softmax(values * self.sharpness)
@@ -62,8 +79,7 @@ class Ridge:
     @property
     def sharpness(self) -> float:
         if self._sharpness is None:
-            values = self.left_out([np.array([row]) for row in range(len(self._given))])
-            self._sharpness = sharpest(values, self._given, _SHARPNESS, 1e-4)
+            self._sharpness = sharpest(self._singly, self._given, _SHARPNESS, 1e-4)
         return self._sharpness
 
 
