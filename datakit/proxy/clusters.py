@@ -66,7 +66,7 @@ def clusters(
     speaking = np.array([bool(text.strip()) for text in data.texts])
     if not speaking.any():  # all by pictures
         speaking[:] = True
-    judged = []
+    judged: list[Cluster | None] = []
     for number in range(len(fitted.classes)):
         rows = np.flatnonzero((case.given == number) & speaking)
         largest = min(MOST, int(MOST_OF_CLASS * len(rows)))
