@@ -50,7 +50,8 @@ class LabelNoise(TableTransform):
       looks right for itself; judge a cluster as one. The words that tell the classes are heard too, a label
       file's (names, keywords, descriptions), else the names alone, as far as they tell the records at hand:
       where a whole template is labelled wrong, no record of its true class looks like it. The lower the
-      number, the clearer it is, over all classes. Null for records in none.
+      number, the likelier all labels of the two classes are with the other label for the cluster. Null for
+      records in none.
 
     The order is that of the label's own probability. Where the label file says `confusable_with` and the
     mistakes at hand are mostly between such classes, a mistake between these counts as likelier. Neither ids
@@ -60,7 +61,7 @@ class LabelNoise(TableTransform):
     may be missing (photographs have none, which is information), pictures that cannot be read are counted.
     """
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"group": "duplicate_of"}
 

@@ -1,9 +1,10 @@
 """Records of one class that resemble each other and, by all other records, another class.
 
 Wrong labels of one template agree with each other: as long as one of them is among those that judge, each
-looks right. So a whole cluster is left out, and the others say what it is. Where the whole template is
-labelled wrong, nothing of its true class looks like it any more; then the words that tell a class, its name
-or a label file's, still say which of two it is.
+looks right. So a whole cluster is left out, and the others say what it is. Whether it is a mistake is told by
+both classes as a whole: had the cluster the other label, would their records tell each other's labels better?
+Where the whole template is labelled wrong, nothing of its true class looks like it any more; then the words
+that tell a class, its name or a label file's, still say which of two it is.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ MOST_OF_CLASS = 0.45
 """Larger parts are what the class is: without them too little is left of it to speak for it."""
 MOST = 200
 CLEAR = 3.0
-"""Evidence, in logarithms of odds over the records, under which parts of a class are only parts of it: what
-three certain records of a class of eight have."""
+"""Gain, in logarithms of probability over the records, under which parts of a class are only parts of it."""
 _CERTAIN = 2.0
 """Evidence of one record at most: a template's mistake is in many records, a mistake in one is ranked."""
 _FLOOR = 0.02
@@ -45,7 +45,7 @@ class Cluster:
     own: float
     """The same of the class that it stands in."""
     score: float
-    """Evidence against its label; the more of its class it is, the less that counts."""
+    """How much likelier the labels of both classes are with the other label, see `_gain`."""
 
 
 def clusters(
@@ -62,22 +62,18 @@ def clusters(
         return []
     spoken = [(words or {}).get(name, name) for name in fitted.classes]
     told = named(fitted, spoken, np.log(fitted.left_out() + _FLOOR), labels)
-    places = {name: at for at, name in enumerate(fitted.classes)}
-    given = np.array([places[label] for label in labels], dtype=np.int64)
+    case = _Case(fitted, labels, told)
     speaking = np.array([bool(text.strip()) for text in data.texts])
     if not speaking.any():  # all by pictures
         speaking[:] = True
-    judged = []
+    judged: list[Cluster | None] = []
     for number in range(len(fitted.classes)):
-        rows = np.flatnonzero((given == number) & speaking)
+        rows = np.flatnonzero((case.given == number) & speaking)
         largest = min(MOST, int(MOST_OF_CLASS * len(rows)))
-        for block in _candidates(points, rows, (fewest, largest)):
-            cluster = _judged(fitted, block, told[block], (number, len(rows)))
-            if cluster is not None:
-                judged.append(cluster)
+        judged += [case.judged(block) for block in _candidates(points, rows, (fewest, largest))]
     taken: set[int] = set()
     kept = []
-    for cluster in sorted(judged, key=lambda one: (-one.score, one.rows)):
+    for cluster in sorted(filter(None, judged), key=lambda one: (-one.score, one.rows)):
         if cluster.score >= CLEAR and taken.isdisjoint(cluster.rows):
             kept.append(cluster)
             taken.update(cluster.rows)
@@ -108,27 +104,49 @@ def _candidates(points: Floats, rows: Rows, sizes: tuple[int, int]) -> Iterator[
                 yield np.sort(part[joined])
 
 
-def _judged(fitted: FittedProxy, block: Rows, told: Floats, of: tuple[int, int]) -> Cluster | None:
-    """What is said of a part of a class (its number, its size) by the records outside and by the words that
-    tell the classes; None where they do not contradict it."""
-    given, size = of
-    by_others = fitted.without(block)
-    said = np.log(by_others + _FLOOR) + told
-    # The evidence of all its records together, each bounded: one certain record makes no cluster. The larger
-    # its part of the class, the less the others know of what the class may look like: else nearly half of a
-    # class that has a like neighbour would stand before a template that is labelled wrong. By this power a
-    # template is worth most as a whole, up to two fifths of its class.
-    evidence = np.minimum(said - said[:, [given]], _CERTAIN).sum(axis=0)
-    evidence[given] = -np.inf
-    other = int(evidence.argmax())
-    if evidence[other] <= 0:
-        return None
-    mean = softmax(np.log(by_others + 1e-9) + told).mean(axis=0)
-    return Cluster(
-        rows=tuple(block.tolist()),
-        label=fitted.classes[given],
-        other=fitted.classes[other],
-        probability=float(mean[other]),
-        own=float(mean[given]),
-        score=float(evidence[other] * (1 - len(block) / size) ** 1.5),
-    )
+class _Case:
+    """What judges a part of a class: the other records, and the words that tell the classes."""
+
+    def __init__(self, fitted: FittedProxy, labels: Sequence[str], told: Floats) -> None:
+        self._fitted, self._told = fitted, told
+        places = {name: at for at, name in enumerate(fitted.classes)}
+        self.given = np.array([places[label] for label in labels], dtype=np.int64)
+        everyone = np.arange(len(labels))
+        as_given = fitted.relabelled(everyone[:0], (0, 0), everyone)
+        self._before: Floats = np.log(as_given[everyone, self.given] + _FLOOR)
+
+    def judged(self, block: Rows) -> Cluster | None:
+        """The part as a cluster; None where those outside it do not contradict its label."""
+        given, told = int(self.given[block[0]]), self._told[block]
+        by_others = self._fitted.without(block)
+        said = np.log(by_others + _FLOOR) + told
+        evidence = np.minimum(said - said[:, [given]], _CERTAIN).sum(axis=0)
+        evidence[given] = -np.inf
+        other = int(evidence.argmax())
+        if evidence[other] <= 0:
+            return None
+        mean = softmax(np.log(by_others + 1e-9) + told).mean(axis=0)
+        return Cluster(
+            rows=tuple(block.tolist()),
+            label=self._fitted.classes[given],
+            other=self._fitted.classes[other],
+            probability=float(mean[other]),
+            own=float(mean[given]),
+            score=self._gain(block, given, other),
+        )
+
+    def _gain(self, block: Rows, given: int, other: int) -> float:
+        """Logarithm of how much likelier the labels are, each left out alone, if the block bears the other
+        one: those of both classes (the pseudo-likelihood of Besag 1975), and the block's by the words too.
+
+        So it counts what the block says of the rest as well as what the rest says of it, and nearly half of a
+        class with a like neighbour, whose rest would be told worse without it, stands behind a template that
+        is labelled wrong. Each record of the block is bounded: one certain record makes no cluster.
+        """
+        near = np.flatnonzero(np.isin(self.given, (given, other)))
+        inside = np.isin(near, block)
+        labels = np.where(inside, other, self.given[near])
+        after = self._fitted.relabelled(block, (given, other), near)[np.arange(len(near)), labels]
+        gain = np.log(after + _FLOOR) - self._before[near]
+        own = gain[inside] + self._told[block, other] - self._told[block, given]
+        return float(np.minimum(own, _CERTAIN).sum() + gain[~inside].sum())

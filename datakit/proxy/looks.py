@@ -46,6 +46,16 @@ class Looks:
             return np.zeros((0, self._count)), rows
         return self._ridge.probabilities(self._ridge.without(np.searchsorted(self.seen, block[rows]))), rows
 
+    def relabelled(self, rows: Rows, change: tuple[int, int], among: Rows) -> tuple[Floats, Rows]:
+        """The same of some own records, each left out alone, had `rows` not one label but another."""
+        told = np.flatnonzero(np.isin(among, self.seen))
+        if not len(told):
+            return np.zeros((0, self._count)), told
+        moved, others = (
+            np.searchsorted(self.seen, some) for some in (rows[np.isin(rows, self.seen)], among[told])
+        )
+        return self._ridge.probabilities(self._ridge.relabelled(moved, change, others)), told
+
     def left_out(self, groups: Sequence[str]) -> tuple[Floats, Rows]:
         """The same of all own records, each without its group."""
         if self._space is None:

@@ -85,6 +85,13 @@ class FittedProxy:
         said = [ridge.probabilities(ridge.without(block)) for ridge in self._ridges]
         return self._fused(self._data.take(block).texts, said, *self._looks.without(block))
 
+    def relabelled(self, rows: Rows, change: tuple[int, int], among: Rows) -> Floats:
+        """(among, classes) of some fitted records, as all others would see each of them (least squares) had
+        `rows` not the first label of the change but the second, both numbers of classes."""
+        said = [ridge.probabilities(ridge.relabelled(rows, change, among)) for ridge in self._ridges]
+        texts = [self._data.texts[row] for row in among.tolist()]
+        return self._fused(texts, said, *self._looks.relabelled(rows, change, among))
+
     def left_out(self) -> Floats:
         """The same of each record, without its group."""
         said = [ridge.probabilities(ridge.left_out(blocks(self._data.groups))) for ridge in self._ridges]

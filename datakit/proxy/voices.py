@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,13 +48,34 @@ class Ridge:
         """(n, count) the same for each of the blocks, in which every record stands once."""
         values: Floats = np.zeros_like(self._targets)
         single = np.array([rows[0] for rows in blocks if len(rows) == 1], dtype=np.int64)
-        leverage = np.einsum("nd,nd->n", self._half[single], self._points[single])
+        leverage = self._leverage[single]
         left = self._residuals[single] / np.maximum(1 - leverage, 1e-9)[:, None]
         values[single] = self._targets[single] - left
         for rows in blocks:
             if len(rows) > 1:
                 values[rows] = self.without(rows)
         return values
+
+    def relabelled(self, rows: Rows, change: tuple[int, int], among: Rows) -> Floats:
+        """(among, count) values of some records, each left out alone, had `rows` not the first label of the
+        change but the second. What they are told by the others is linear in the labels."""
+        leverage = self._leverage[among]
+        pull = self._half[among] @ self._points[rows].sum(axis=0)
+        pull = (pull - np.isin(among, rows) * leverage) / np.maximum(1 - leverage, 1e-9)
+        values: Floats = self._singly[among]
+        values[:, change[0]] -= pull
+        values[:, change[1]] += pull
+        return values
+
+    @cached_property
+    def _leverage(self) -> Floats:
+        """(n,) how much each record's own label weighs in what is said of it."""
+        return np.asarray(np.einsum("nd,nd->n", self._half, self._points), dtype=np.float64)
+
+    @cached_property
+    def _singly(self) -> Floats:
+        """(n, count) values of each record as all others say."""
+        return self.left_out([np.array([row]) for row in range(len(self._given))])
 
     def probabilities(self, values: Floats) -> Floats:
         """Values as probabilities, as sharp as fits the given labels best where records are left out."""
@@ -62,8 +84,7 @@ class Ridge:
     @property
     def sharpness(self) -> float:
         if self._sharpness is None:
-            values = self.left_out([np.array([row]) for row in range(len(self._given))])
-            self._sharpness = sharpest(values, self._given, _SHARPNESS, 1e-4)
+            self._sharpness = sharpest(self._singly, self._given, _SHARPNESS, 1e-4)
         return self._sharpness
 
 
