@@ -238,7 +238,8 @@ def table(figures: dict[str, Any]) -> str:
     for name in ("hand", "build", "quarter", "checked", "rebuild"):
         cost = figures[name]
         lines.append(f"{name:10}{cost['cpu_s']:8.2f}{cost['wall_s']:8.2f}{cost['peak_mb']:8.0f}")
-    lines.append(f"ratio     {figures['ratio']:8.2f}{figures['ratio_wall']:8.2f}   (at most {MAX_RATIOS[figures['prompt']]} CPU)")
+    most = f"(at most {MAX_RATIOS[figures['prompt']]} CPU)"
+    lines.append(f"ratio     {figures['ratio']:8.2f}{figures['ratio_wall']:8.2f}   {most}")
     lines.append(f"checked   {figures['ratio_checked']:8.2f}   the check adds {figures['check_adds']:.0%}")
     lines.append("steps     " + ", ".join(f"{name} {s} s" for name, s in figures["steps_s"].items()))
     return "\n".join(lines)
