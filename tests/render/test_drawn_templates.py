@@ -9,6 +9,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 
 from datakit.core.step_context import StepContext
 from datakit.core.template_filters import FILTERS
+from datakit.render._batches import Batches
 from datakit.render.chat import Chat
 from tests.support.chat_records import LABELS, frame_of, record, write
 
@@ -73,6 +74,7 @@ def test_prompts_of_drawn_templates_are_those_of_plain_jinja(
         ]
         frame = frame_of(*records)
         worker = chat.start(context, frame.lazy())
+        assert isinstance(worker, Batches)
         by_column.add(worker.plain is not None)
         environment = Environment(
             loader=DictLoader({"drawn": PLACES + body}),
