@@ -3,12 +3,18 @@
 
     python scripts/bench_render.py --records 200000 --check
 
-Both read the same JSON lines, render the 25-label prompt (about 2,100 characters with 300 of OCR text) and
-write the same JSON array; the messages are compared record by record. The build is the command datakit build
-with read.jsonl, render.chat, guard.prompt_length and emit.llamafactory, from the start of its process to its
-end, without the check of the finished build, which the loop does not do either. CPU seconds of whole
-processes decide, because wall time depends on what else the machine does. Exit 1 with --check when a bound
-is exceeded.
+Both read the same JSON lines, render the 25-label prompt (about 2,100 characters with 300 of OCR text), leave
+out prompts that are too long and write the same JSON array; the messages are compared record by record. The
+build is the command datakit build with read.jsonl, render.chat, guard.prompt_length and emit.llamafactory,
+from the start of its process to its end, without the check of the finished build, which the loop does not do
+either. CPU seconds of whole processes decide, because wall time depends on what else the machine does. Exit 1
+with --check when a bound is exceeded.
+
+--prompt chooses the template:
+
+- plain: the OCR text is put in as it is, so that the template's constant part separates
+- shipped: ecom/classify_v2.j2, with datakit's own filters, which the loop is given too
+- loop: the OCR text line by line in a loop of Jinja, so that each record is rendered whole
 
 - quarter: a build of a quarter of the records, to show whether memory grows
 - checked: the build with its check (scripts/bench_check.py compares that with the trainer)
@@ -31,18 +37,29 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-MAX_RATIO = 1.5
+MAX_RATIOS = {"plain": 0.8, "shipped": 1.2, "loop": 1.2}
 MAX_MB = 600
 MAX_REBUILD_S = 3.0
+MOST_CHARS = 2_500
 WORDS = "订单支付物流退款页面商品详情评价店铺优惠券加入购物车立即购买¥0123456789，。 "
+PROMPTS = {"plain": "plain.j2", "shipped": "ecom/classify_v2.j2", "loop": "loop.j2"}
+TEXTS = {"plain": "{{ ocr_text }}", "loop": "{% for line in ocr_text.splitlines() %}{{ line }}\n{% endfor %}"}
+TEMPLATE = """\
+{% for _ in images %}<image>{% endfor %}请判断这张图片属于下列哪一个类别。
+类别：
+{{ label_json }}
+{% if ocr_text %}图中文字：
+OCR
+{% endif %}只回答类别名称，写法与上面完全一致，不要解释，也不要添加其他文字。
+"""
 RECIPE = """\
 version: 1
 name: bench
 labels: ../labels.yaml
 steps:
   - read.jsonl: {path: ../rows.jsonl, label: label}
-  - render.chat: {prompt: ecom/classify_v2.j2, answer: label_only, max_chars: 2500, shrink: [ocr_text]}
-  - guard.prompt_length: {max_chars: 2500}
+  - render.chat: {prompt: PROMPT, answer: label_only, max_chars: MOST, shrink: [ocr_text]}
+  - guard.prompt_length: {max_chars: MOST}
 emit:
   - llamafactory: {}
 """
@@ -61,34 +78,35 @@ def main() -> int:
     """Runs the comparison and prints it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--records", type=int, default=200_000)
+    parser.add_argument("--prompt", choices=PROMPTS, default="plain", help="which template (default: plain)")
     parser.add_argument("--rounds", type=int, default=1, help="repeat both; the cheapest of each counts")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bound is exceeded")
     parser.add_argument("--hand", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.hand:
-        by_hand(arguments.hand)
+        by_hand(arguments.hand, arguments.prompt)
         return 0
     with tempfile.TemporaryDirectory(prefix="bench_render.") as folder:
-        figures = compare(Path(folder), arguments.records, arguments.rounds)
+        figures = compare(Path(folder), arguments.records, arguments.rounds, arguments.prompt)
     print(json.dumps(figures, indent=2) if arguments.json else table(figures))
     bounds = [
-        figures["ratio"] <= MAX_RATIO,
+        figures["ratio"] <= MAX_RATIOS[arguments.prompt],
         figures["build"]["peak_mb"] < MAX_MB,
         figures["rebuild"]["wall_s"] < MAX_REBUILD_S,
     ]
     return int(arguments.check and not all(bounds))
 
 
-def compare(folder: Path, records: int, rounds: int) -> dict[str, Any]:
+def compare(folder: Path, records: int, rounds: int, prompt: str) -> dict[str, Any]:
     """The numbers of both ways; raises SystemExit where their messages differ."""
-    write_project(folder, records)
-    hand_command = [sys.executable, __file__, "--hand", str(folder)]
+    write_project(folder, records, prompt)
+    hand_command = [sys.executable, __file__, "--prompt", prompt, "--hand", str(folder)]
     hand, build = [], []
     for _ in range(rounds):
         hand.append(cost_of(hand_command))
         build.append(cost_of([*build_command(folder), "--no-check", "--force"]))
-    write_project(folder / "quarter", records // 4)
+    write_project(folder / "quarter", records // 4, prompt)
     quarter = cost_of([*build_command(folder / "quarter"), "--no-check"])
     report = json.loads((folder / "build" / "bench" / "report.json").read_bytes())
     checked = cost_of([*build_command(folder), "--force"])
@@ -97,11 +115,14 @@ def compare(folder: Path, records: int, rounds: int) -> dict[str, Any]:
     best_hand, best = (min(costs, key=lambda cost: cost.cpu_s) for costs in (hand, build))
     return {
         "records": records,
+        "prompt": prompt,
         "hand": asdict(best_hand),
         "build": asdict(best),
         "quarter": asdict(quarter),
         "checked": asdict(checked),
         "rebuild": asdict(rebuild),
+        "ratio_checked": round(checked.cpu_s / best_hand.cpu_s, 2),
+        "check_adds": round(checked.cpu_s / best.cpu_s - 1, 2),
         "ratio": round(best.cpu_s / best_hand.cpu_s, 2),
         "ratio_wall": round(best.wall_s / best_hand.wall_s, 2),
         "steps_s": {step["name"]: step["seconds"] for step in report["steps"]},
@@ -114,14 +135,18 @@ def build_command(folder: Path) -> list[str]:
     return [sys.executable, "-m", "datakit.cli", "build", str(recipe), "--quiet", "--no-card"]
 
 
-def write_project(folder: Path, records: int) -> None:
-    """A project with labels, a recipe and rows of a label and an OCR text of 300 characters."""
+def write_project(folder: Path, records: int, prompt: str) -> None:
+    """A project with labels, a recipe, a prompt and rows of a label and an OCR text of 300 characters."""
     import yaml
 
     labels = (ROOT / "templates" / "ecom" / "labels.yaml").read_text("utf-8")
     (folder / "recipes").mkdir(parents=True)
     (folder / "labels.yaml").write_text(labels, "utf-8")
-    (folder / "recipes" / "bench.yaml").write_text(RECIPE, "utf-8")
+    recipe = RECIPE.replace("PROMPT", PROMPTS[prompt]).replace("MOST", str(MOST_CHARS))
+    (folder / "recipes" / "bench.yaml").write_text(recipe, "utf-8")
+    (folder / "templates").mkdir()
+    for name, text in TEXTS.items():
+        (folder / "templates" / PROMPTS[name]).write_text(TEMPLATE.replace("OCR", text), "utf-8")
     names = [label["name"] for label in yaml.safe_load(labels)["labels"]]
     with open(folder / "rows.jsonl", "w", encoding="utf-8") as file:
         for row in rows(records, names):
@@ -136,7 +161,7 @@ def rows(records: int, names: list[str]) -> Iterator[dict[str, str]]:
         yield {"id": f"r{number:07d}", "label": names[number % len(names)], "ocr_text": "\n".join(lines)}
 
 
-def by_hand(folder: Path) -> None:
+def by_hand(folder: Path, prompt: str) -> None:
     """The loop that one writes by hand: the label block rendered once, a template per record."""
     import jinja2
     import orjson
@@ -146,14 +171,22 @@ def by_hand(folder: Path) -> None:
     block = {label["name"]: label["description"] for label in labels}
     label_json = orjson.dumps(block, option=orjson.OPT_INDENT_2).decode()
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROOT / "templates"), trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader([folder / "templates", ROOT / "templates"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    template = environment.get_template("ecom/classify_v2.j2")
+    if prompt == "shipped":
+        from datakit.core.template_filters import FILTERS
+
+        environment.filters.update(FILTERS)
+    template = environment.get_template(PROMPTS[prompt])
     with open(folder / "rows.jsonl", "rb") as lines, open(folder / "hand.json", "wb") as out:
         start = b"[\n"
         for line in lines:
             row = orjson.loads(line)
             user = template.render(images=(), label_json=label_json, ocr_text=row["ocr_text"])
+            if len(user) > MOST_CHARS:
+                continue
             messages = [
                 {"role": "system", "content": "You are a helpful assistant."},
                 {"role": "user", "content": user},
@@ -200,11 +233,14 @@ def same(hand: Path, built: Path, records: int) -> None:
 
 def table(figures: dict[str, Any]) -> str:
     """The numbers for people."""
-    lines = [f"{figures['records']:,} records, messages equal", f"{'':10}{'CPU s':>8}{'wall s':>8}{'MB':>8}"]
+    title = f"{figures['records']:,} records, prompt {figures['prompt']}, messages equal"
+    lines = [title, f"{'':10}{'CPU s':>8}{'wall s':>8}{'MB':>8}"]
     for name in ("hand", "build", "quarter", "checked", "rebuild"):
         cost = figures[name]
         lines.append(f"{name:10}{cost['cpu_s']:8.2f}{cost['wall_s']:8.2f}{cost['peak_mb']:8.0f}")
-    lines.append(f"ratio     {figures['ratio']:8.2f}{figures['ratio_wall']:8.2f}   (at most {MAX_RATIO} CPU)")
+    most = f"(at most {MAX_RATIOS[figures['prompt']]} CPU)"
+    lines.append(f"ratio     {figures['ratio']:8.2f}{figures['ratio_wall']:8.2f}   {most}")
+    lines.append(f"checked   {figures['ratio_checked']:8.2f}   the check adds {figures['check_adds']:.0%}")
     lines.append("steps     " + ", ".join(f"{name} {s} s" for name, s in figures["steps_s"].items()))
     return "\n".join(lines)
 

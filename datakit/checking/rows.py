@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -102,16 +103,17 @@ def _lines(path: Path, report: Report) -> Iterator[Row]:
 
 def _array(path: Path, report: Report) -> Iterator[Row]:
     """One row a line is read as a stream; any other layout as a whole, from where the stream ends."""
-    count = 0
-    for line, value in _row_lines(path):
-        count += 1
-        yield line, 0, value
-    if count >= 0 and not _ends_well(path, count):
+    count, is_whole = yield from _row_lines(path)
+    if not is_whole:
         yield from _array_as_a_whole(path, count, report)
 
 
-def _row_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """Rows up to the first line that is not `[`, `]` or a whole object with its comma."""
+def _row_lines(path: Path) -> Generator[Row, None, tuple[int, bool]]:
+    """Rows up to the first line that is not `[`, `]` or a whole object with its comma.
+
+    Returns how many they are, and whether the array ends there and nothing follows.
+    """
+    count = 0
     with open(path, "rb", opener=regular) as file:
         comma = True
         for number, line in enumerate(file, 1):
@@ -119,25 +121,16 @@ def _row_lines(path: Path) -> Iterator[tuple[int, Any]]:
             if number == 1 and text == b"[":
                 continue
             if not comma or not text.startswith(b"{"):
-                return
+                left = filter(None, chain((text,), map(bytes.strip, file)))
+                return count, not comma and next(left, b"") == b"]" and next(left, None) is None
             comma = text.endswith(b",")
             try:
-                yield number, orjson.loads(text[:-1] if comma else text)
+                value = orjson.loads(text[:-1] if comma else text)
             except orjson.JSONDecodeError:
-                return
-
-
-def _ends_well(path: Path, rows: int) -> bool:
-    """Whether a file of `[`, so many lines of one row each, and `]` has nothing else in it."""
-    if rows == 0:
-        return False
-    with open(path, "rb", opener=regular) as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        tail = file.read()
-    if not tail.rstrip().endswith(b"]") or tail.rstrip()[:-1].rstrip().endswith(b","):
-        return False
-    with open(path, "rb", opener=regular) as file:
-        return sum(1 for line in file if line.strip()) == rows + 2
+                break
+            count += 1
+            yield number, 0, value
+    return count, False
 
 
 def _array_as_a_whole(path: Path, skip: int, report: Report) -> Iterator[Row]:

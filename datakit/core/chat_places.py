@@ -20,11 +20,13 @@ from datakit.core.loose_places import LEAST, loose_places
 
 MAYBE = (
     r"(?i)box|point|quad|coord|polygon|segmentation|rect|roi|region|corner|vertices|position|location|cent|"
-    r"\bx_?(?:1|min)\b|left|[\"'\\]c?x|click|tap|press|swipe|drag|hover|move_?to|det|坐标|位置|"
-    r"bounds|action.?input|\d\s*[\]）)］]*[,，;；\s]\s*[\[(（［]*\s*\d|\bx\b\D{0,14}\d|"
+    r"(?:^|\W)x_?(?:1|min)(?:\W|$)|left|[\"'\\]c?x|click|tap|press|swipe|drag|hover|move_?to|det|坐标|位置|"
+    r"bounds|action.?input|\d\s*[\]）)］]*[,，;；\s]\s*[\[(（［]*\s*\d|(?:^|\W)x\W\D{0,13}\d|"
     r"[横纵][轴向]|水平|竖直|[左右上下]边|\d\s?[×x*]\s?\d+\s?\D{1,3}\d|\d[ \t]*\|[ \t]*\d"
 )
-"""Matches every text with places, and others: cheap, in the syntax that polars has too."""
+"""Matches every text with places, and others: cheap, in the syntax that polars has too.
+
+No `\\b` stands in it: where a text is not ASCII, polars' quick engine gives up at one."""
 
 _QUOTE = r"""\\?["']"""
 _RUN = r"[\s\[(]*-?\.?\d[-+\d.eE,;\s\[\]()]*"

@@ -96,6 +96,8 @@ def joined(parts: Sequence[str]) -> str:
 
 def escape_unless(text: str, meant: Set[str]) -> str:
     """`text` without the tokens that are not `meant`; `<image>` places are counted elsewhere."""
+    if "<" not in text and "{{" not in text:
+        return text
     return _ANY.sub(
         lambda match: match.group() if match.group() in meant else escape_tokens(match.group()), text
     )

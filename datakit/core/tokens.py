@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from unicodedata import is_normalized, normalize
 
 from datakit.core.errors import UserError
@@ -59,6 +60,9 @@ IMAGE = "<image>"
 _IMAGE_FRAME = "<|vision_start|><|vision_end|>"
 _REMEMBERED = 20_000
 _BREAK = re.compile(r"\n(?=\S)")
+_BEGINNING = 32
+_LEAST_HEAD = 200
+_MOST_HEADS = 64
 
 
 @cache
@@ -93,12 +97,30 @@ def _lines(text: str) -> list[str]:
     return [*[line + "\n" for line in lines], last]
 
 
+def _nfc(text: str) -> str:
+    return text if text.isascii() or is_normalized("NFC", text) else normalize("NFC", text)
+
+
+class _Head(NamedTuple):
+    """Whole lines that texts begin with."""
+
+    lines: tuple[str, ...]
+    text: str
+    tokens: int
+
+    def begins(self, text: str) -> bool:
+        """Whether the text begins so, and may be cut there: a visible character follows the last break."""
+        after = text[len(self.text) : len(self.text) + 1]
+        return bool(after) and not after.isspace() and text.startswith(self.text)
+
+
 class TokenCounter:
     """Exact counts, quick for texts that share lines: a line that comes again is encoded once and remembered.
 
     Cutting after a line break is exact, since no piece of Qwen's pre-tokenizer and no special token reaches
     across a break that a visible character follows. A prompt of 25 label lines costs its own lines only,
-    which are encoded together: one by one they would take two thirds more.
+    which are encoded together: one by one they would take two thirds more. What such prompts begin with is
+    compared as one text, not line by line.
     """
 
     def __init__(self, vocabulary: Vocabulary = "qwen2_5", template: Template | None = None) -> None:
@@ -108,14 +130,40 @@ class TokenCounter:
         self._lines: dict[str, int] = {}
         self._met: set[str] = set()
         """Lines that came once; most of them never come again."""
+        self._heads: dict[str, _Head] = {}
+        """First characters of texts -> the lines that all of these begin with, which only ever get fewer."""
 
     def count(self, text: str) -> int:
         """How many tokens the text has."""
-        if not text.isascii() and not is_normalized("NFC", text):
-            text = normalize("NFC", text)
+        beginning = text[:_BEGINNING]
+        head = self._heads.get(beginning)
+        if head is not None and head.begins(text):
+            # A line break composes with nothing, so that NFC of the rest is the rest of NFC.
+            return head.tokens + self._counted(_lines(_nfc(text[len(head.text) :])))
+        lines = _lines(_nfc(text))
+        self._learn_head(beginning, lines, head)
+        return self._counted(lines)
+
+    def _learn_head(self, beginning: str, lines: list[str], old: _Head | None) -> None:
+        """Notes the lines that came before as a head, or what is left of one that the text does not have."""
+        known = iter(old.lines) if old is not None else None
+        shared = tuple(
+            takewhile(
+                lambda line: line in self._lines if known is None else line == next(known, ""), lines[:-1]
+            )
+        )
+        text = "".join(shared)
+        if old is None and len(text) < _LEAST_HEAD:
+            return
+        if len(self._heads) >= _MOST_HEADS:
+            self._heads.clear()
+        self._heads[beginning] = _Head(shared, text, self._counted(shared))
+
+    def _counted(self, lines: Sequence[str]) -> int:
+        """The tokens of lines that follow each other."""
         total = 0
         fresh = []
-        for line in _lines(text):
+        for line in lines:
             count = self._lines.get(line)
             if count is not None:
                 total += count
@@ -137,6 +185,8 @@ class TokenCounter:
         return count
 
     def _encoded(self, text: str) -> int:
+        if "<" not in text:  # no special token: 8% less
+            return len(encoding(self.vocabulary).encode_ordinary(text))
         return len(encoding(self.vocabulary).encode(text, allowed_special="all"))
 
     def chat(self, messages: Sequence[Mapping[str, str]], template: Template | None = None) -> ChatTokens:

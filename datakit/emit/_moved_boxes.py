@@ -64,13 +64,15 @@ class BoxGuard:
 
         `shared` is what the chats lack, when they are folded: half a box may stand there.
         """
-        whole = self._kept_whole(batch, shared)
+        columns = [name for name in ("id", "images", "messages", "set") if name in batch.columns]
+        seeing = batch.select(columns).filter(pl.col("images").list.len() > 0)
+        if seeing.is_empty():
+            return batch
+        whole = self._kept_whole(seeing, shared)
         text = pl.element().struct.field("content").fill_null("")
         named = whole["messages"].list.eval(text.str.contains(MAYBE)).list.any().fill_null(False)
-        named &= (whole["images"].list.len() > 0).fill_null(False)
         faults = dict[str, Reject]()
-        columns = [name for name in ("id", "images", "messages", "set") if name in whole.columns]
-        for row in whole.filter(named).select(columns).iter_rows(named=True):
+        for row in whole.filter(named).iter_rows(named=True):
             is_general = row.get("set") == GENERAL
             is_kept = is_general or self.own_kept
             wrong, doubtful, unsaid = self._found(row, loose=is_kept)

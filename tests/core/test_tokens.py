@@ -69,6 +69,24 @@ def test_lines_of_their_own_between_shared_ones_are_counted_exactly(texts: list[
     assert list(map(counter.count, shared)) == [count(text) for text in shared]
 
 
+@given(
+    st.lists(PIECES, max_size=8).map("".join), st.lists(st.lists(PIECES, max_size=8).map("".join), max_size=6)
+)
+@settings(max_examples=200, deadline=None)
+def test_what_long_prompts_begin_with_is_counted_exactly_whatever_follows(end: str, rests: list[str]) -> None:
+    counter = TokenCounter()
+    head = f"{LABELS.json_block}\n{end}\n"
+    texts = [
+        head,
+        head,
+        head,
+        *(head + rest for rest in rests),
+        LABELS.json_block,
+        *(head + rest for rest in rests),
+    ]
+    assert [counter.count(text) for text in texts] == [count(text) for text in texts]
+
+
 def test_prompts_of_real_labels_are_counted_exactly_and_from_memory() -> None:
     counter = TokenCounter()
     prompts = [
