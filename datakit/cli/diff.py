@@ -107,7 +107,7 @@ def command(
 
 
 def _write_page(diff: Diff, after: BuildFolder, path: Path) -> None:
-    """The page in the language of the later build's data; somebody's file in its place is set aside, and said."""
+    """The page in the language of the later build; a file in its place that is not its own is set aside."""
     from datakit.cards.diff_sections import diff_page
     from datakit.cards.language import language_of_card
     from datakit.cards.samples import first_rows
