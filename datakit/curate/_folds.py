@@ -36,13 +36,14 @@ class Folds:
         if thin:
             notes["classes_absent_in_a_fold"] = len(thin)
             warnings.append(
-                f"{counted_with(len(thin), 'class', 'is', 'are')} not in every fold, having too few groups: {_some(names, thin)}"
+                f"{counted_with(len(thin), 'class', 'is', 'are')} not in every fold, having too few groups: "
+                f"{_some(names, thin)}"
             )
         if lost:
             notes["classes_in_one_fold"] = len(lost)
             warnings.append(
-                f"{counted_with(len(lost), 'class', 'is', 'are')} in one fold alone, so that the model which judges their records "
-                f"was never shown them: {_some(names, lost)}"
+                f"{counted_with(len(lost), 'class', 'is', 'are')} in one fold alone, so that the model "
+                f"which judges their records was never shown them: {_some(names, lost)}"
             )
         share = int(sizes.sum()) / len(sizes)
         large = [sum(count for _, count in cells) for cells in groups.several.values()]
@@ -50,8 +51,9 @@ class Folds:
         if large:
             notes["groups_larger_than_a_fold"] = len(large)
             warnings.append(
-                f"{counted_with(len(large), 'group', 'is', 'are')} larger than a fold of {share:,.0f} records "
-                f"({', '.join(f'{size:,}' for size in large[:SHOWN])}): the folds differ in size by that"
+                f"{counted_with(len(large), 'group', 'is', 'are')} larger than a fold of "
+                f"{share:,.0f} records ({', '.join(f'{size:,}' for size in large[:SHOWN])}): "
+                "the folds differ in size by that"
             )
         return {**notes, "warnings": warnings} if warnings else notes
 
