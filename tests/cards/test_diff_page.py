@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datakit.artifacts.ledger import Figure
-from datakit.cards.chat_changes import LengthShift, Spread, TextChange
+from datakit.cards.chat_changes import KINDS, LengthShift, Spread, TextChange
 from datakit.cards.diff import ClassShare, Diff, Moved, ScoreChange, Some
 from datakit.cards.diff_sections import diff_page
 from datakit.core.word_diff import word_diff
@@ -50,7 +50,7 @@ def everything(**others: object) -> Diff:
             changed("请看图", "请细看图"),
             changed("a", "b").model_copy(update={"what": "answer", "others": 0}),
         ],
-        "lengths": [LengthShift(what=what, before=spread, after=spread) for what in ("prompt", "answer")],
+        "lengths": [LengthShift(what=what, before=spread, after=spread) for what in KINDS],
         "scores": [
             score,
             score.model_copy(update={"difference": figure(0.2), "compared": 1_000, "metric": "mae"}),
