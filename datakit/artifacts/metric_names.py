@@ -65,9 +65,12 @@ def shown(name: str, value: float) -> str:
 
 def shown_ends(name: str, low: float, high: float) -> str:
     """The ends of an interval as text, without a percent sign."""
-    if metric(name).is_share:
-        return f"{100 * low:.1f} to {100 * high:.1f}"
-    return f"{low:.4g} to {high:.4g}"
+    return f"{shown_end(name, low)} to {shown_end(name, high)}"
+
+
+def shown_end(name: str, value: float) -> str:
+    """An end of an interval as text, without a percent sign."""
+    return f"{100 * value:.1f}" if metric(name).is_share else f"{value:.4g}"
 
 
 def shown_change(name: str, value: float) -> str:

@@ -3,46 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from datakit.artifacts.metric_names import metric, shown, shown_change, shown_ends
+from datakit.artifacts.ledger import Figure
+from datakit.artifacts.metric_names import metric, shown
 from datakit.cards.chat_changes import LengthShift, TextChange
 from datakit.cards.diff import ClassShare, Diff, Moved, ScoreChange, Some
+from datakit.cards.score_words import difference_text, ends_text
+from datakit.core.language import Language
 from datakit.core.word_diff import shortened
-from datakit.core.wording import t, told
+from datakit.core.wording import later, speaking, t, told
 from datakit.pages.blocks import Block, Bullets, Card, Cell, ChangedText, Section, Table, Text
 
 MOST_ROWS = 50
 """Of a table."""
 _AROUND = 200
 """Characters of a text that are shown beside a change."""
+_TEXT_TITLES = {"prompt": later("Prompt of {whose}"), "answer": later("Answer of {whose}")}
+_TEXTS = {"prompt": later("the prompt"), "answer": later("the answer")}
+_NEW_COLUMNS, _LOST_COLUMNS = later("Columns added: {names}"), later("Columns removed: {names}")
 
 
-def diff_page(diff: Diff) -> Card:
-    """Everything that differs, as one page."""
+def diff_page(diff: Diff, language: Language = "en") -> Card:
+    """Everything that differs, as one page in this language."""
+    with speaking(language):
+        return replace(_page(diff), language=language)
+
+
+def _page(diff: Diff) -> Card:
+    """The page in the language that is spoken."""
     texts: list[Block] = [
-        ChangedText(f"{change.what.title()} of {text_title(change)}", shortened(change.pieces, _AROUND))
+        ChangedText(t(_TEXT_TITLES[change.what], whose=text_title(change)), shortened(change.pieces, _AROUND))
         for change in diff.texts
     ]
+    settings = [told(line) for line in diff.settings]
+    scores = [score_line(score) for score in diff.scores]
     sections = [
-        Section("Labels that moved", _moves(diff.labels)),
-        Section("Recipe, files and sources", [Bullets(diff.settings)] if diff.settings else []),
-        Section("Records", _records(diff)),
-        Section("Records in another part", _moves(diff.splits)),
-        Section("Texts that changed most", texts),
-        Section("Classes in training", _classes(diff.classes)),
-        Section("Lengths in training", _lengths(diff.lengths)),
-        Section("Scores", [Bullets([score_line(score) for score in diff.scores])] if diff.scores else []),
+        Section(t("Labels that moved"), _moves(diff.labels)),
+        Section(t("Recipe, files and sources"), [Bullets(settings)] if settings else []),
+        Section(t("Records"), _records(diff)),
+        Section(t("Records in another part"), _moves(diff.splits)),
+        Section(t("Texts that changed most"), texts),
+        Section(t("Classes in training"), _classes(diff.classes)),
+        Section(t("Lengths in training"), _lengths(diff.lengths)),
+        Section(t("Scores"), [Bullets(scores)] if scores else []),
     ]
     return Card(
         name=diff.after if diff.before == diff.after else f"{diff.before} → {diff.after}",
-        lead="Both hold the same records and chats." if diff.same else record_line(diff),
+        lead=t("Both hold the same records and chats.") if diff.same else record_line(diff),
         notices=(),
         front="",
         sections=[section for section in sections if section.blocks],
-        title="What changed",
+        title=t("What changed"),
     )
 
 
@@ -110,42 +125,53 @@ def record_line(diff: Diff) -> str:
 
 def text_title(change: TextChange) -> str:
     """Whose text it is, and how much of it changed."""
-    others = f", and alike in {change.others:,} more" if change.others else ""
-    return f"{change.id}: {100 * change.share:.0f}% of its words{others}"
+    text = t("{id}: {share:.0f}% of its words", id=change.id, share=100 * change.share)
+    return text + (t(", and alike in {count:,} more", count=change.others) if change.others else "")
 
 
 def score_line(score: ScoreChange) -> str:
     """The score of both builds with intervals, and whether they are told from chance."""
     name = score.metric
-    sides = [
-        f"{shown(name, figure.value)} ({shown_ends(name, figure.low, figure.high)})"
+    before, after = (
+        f"{shown(name, figure.value)} ({ends_text(name, figure.low, figure.high)})"
         for figure in (score.before, score.after)
-    ]
-    text = f"{metric(name).title} on {score.part}: {' → '.join(sides)}"
+    )
+    title = t(metric(name).title)
+    text = t(
+        "{title} on {part}: {before} → {after}", title=title, part=score.part, before=before, after=after
+    )
     if score.model_before != score.model_after:
-        text += f", model {score.model_before or 'unnamed'} → {score.model_after or 'unnamed'}"
+        models = [model or t("unnamed") for model in (score.model_before, score.model_after)]
+        text += t(", model {before} → {after}", before=models[0], after=models[1])
     found = score.difference
     if found is None:
-        return f"{text}; the answers to single records are not kept: not compared record by record"
-    verdict = "told from chance" if found.low > 0 or found.high < 0 else "may be chance"
-    if found.low == found.high == 0:
-        verdict = "the same records are right"
-    unit = " points" if metric(name).is_share else ""
-    ends = f"{shown_change(name, found.low)} to {shown_change(name, found.high)}"
-    on = f"on the {score.compared:,} records of both"
-    return f"{text}; {shown_change(name, found.value)}{unit} ({ends}) {on}: {verdict}"
+        return text + t("; the answers to single records are not kept: not compared record by record")
+    return text + t(
+        "; {change} on the {count:,} records of both: {verdict}",
+        change=difference_text(name, found),
+        count=score.compared,
+        verdict=_verdict(found),
+    )
+
+
+def _verdict(difference: Figure) -> str:
+    """Whether a difference is more than chance."""
+    if difference.low == difference.high == 0:
+        return t("the same records are right")
+    is_told = difference.low > 0 or difference.high < 0
+    return t("told from chance" if is_told else "may be chance")
 
 
 def _records(diff: Diff) -> list[Block]:
-    rows = [("added", diff.added), ("removed", diff.removed)]
-    rows += [(f"another {name}", some) for name, some in diff.columns.items()]
+    rows = [(t("added"), diff.added), (t("removed"), diff.removed)]
+    rows += [(t("another {name}", name=name), some) for name, some in diff.columns.items()]
     table: list[list[Cell]] = [[what, some.count, ", ".join(some.ids)] for what, some in rows if some.count]
     lines = [
-        f"Columns {word}: {', '.join(names)}"
-        for word, names in (("added", diff.columns_added), ("removed", diff.columns_removed))
+        t(form, names=", ".join(names))
+        for form, names in ((_NEW_COLUMNS, diff.columns_added), (_LOST_COLUMNS, diff.columns_removed))
         if names
     ]
-    blocks: list[Block] = [Table(["what", "records", "such as"], table)] if table else []
+    blocks: list[Block] = [Table([t("what"), t("records"), t("such as")], table)] if table else []
     return blocks + ([Bullets(lines)] if lines else [])
 
 
@@ -169,12 +195,13 @@ def _classes(classes: list[ClassShare]) -> list[Block]:
 
 
 def _lengths(lengths: Iterable[LengthShift]) -> list[Block]:
-    head = ["characters of", "", "mean", "median", "95th percentile", "longest"]
+    spread_head = [t("mean"), t("median"), t("95th percentile"), t("longest")]
     rows: list[list[Cell]] = [
-        [f"{shift.what}s", when, spread.mean, spread.median, spread.p95, spread.longest]
+        [t(_TEXTS[shift.what]), when, spread.mean, spread.median, spread.p95, spread.longest]
         for shift in lengths
-        for when, spread in (("before", shift.before), ("after", shift.after))
+        for when, spread in ((t("before"), shift.before), (t("after"), shift.after))
     ]
+    head = [t("characters of"), "", *spread_head]
     return [Table(head, rows)] if rows else []
 
 

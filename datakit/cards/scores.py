@@ -6,8 +6,9 @@ from collections import Counter
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import Score, ledger_of, read_scores, versions
-from datakit.artifacts.metric_names import main_metrics, metric, shown_ends
+from datakit.artifacts.metric_names import main_metrics, metric
 from datakit.cards.parts import part_name
+from datakit.cards.score_words import ends_text
 from datakit.core.wording import t
 from datakit.pages import charts
 from datakit.pages.blocks import Block, Cell, Chart, Section, Table, Text
@@ -73,7 +74,7 @@ def _table(task: str, scores: list[Score], build: BuildFolder) -> Table:
             part_name(score.split),
             score.records,
             _cell(first, score),
-            shown_ends(first, figure.low, figure.high) if figure else None,
+            ends_text(first, figure.low, figure.high) if figure else None,
             *(_cell(name, score) for name in others),
             t("yes") if score.content == build.manifest.content else t("no"),
         ]

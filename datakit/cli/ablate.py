@@ -10,6 +10,7 @@ import click
 from datakit.cli.ablate_told import Call, costs_now, plan, status, tell, tell_before
 from datakit.cli.machine_options import command_again, machine_of, machine_options, refuse_machine_options
 from datakit.cli.numbers import FiniteNumber
+from datakit.core.counted import counted, counted_with
 
 if TYPE_CHECKING:
     from datakit.ablation.builds import Made
@@ -179,7 +180,8 @@ def _pack(call: Call, made: Made, out: Path, budget: float | None) -> int:
         return 0
     click.echo(
         f"Packed: {archive.path} ({archive.bytes / 1e6:,.1f} MB, {len(planned)} trainings, "
-        f"{archive.files:,} files, {archive.pictures:,} pictures, {archive.resized:,} made smaller)"
+        f"{counted(archive.files, 'file')}, "
+        f"{counted(archive.pictures, 'picture')}, {archive.resized:,} made smaller)"
     )
     click.echo(f"sha256 {archive.sha256}")
     click.echo(f"There: tar xf {out.name}, then read {archive.starts_with}/START_HERE.md")
@@ -244,5 +246,9 @@ def _joined(call: Call, made: Made) -> Comparison:
     if result.effects:
         write_report(made.folder.page, recipe.name, result, costs_now(made))
         ledger, added = enter(result, made.folder, recipe)
-        result.notes.append(f"{added} lines are new in {ledger}" if added else f"{ledger} has these lines")
+        result.notes.append(
+            f"{counted_with(added, 'line', 'is', 'are')} new in {ledger}"
+            if added
+            else f"{ledger} has these lines"
+        )
     return result

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datakit.core.counted import counted
+
 if TYPE_CHECKING:
     from datakit.ablation.builds import Made, Wanted
     from datakit.ablation.changes import Load
@@ -174,7 +176,7 @@ def _tell_plan(call: Call, rows: list[dict[str, Any]], jobs: list[Job], power: P
     from datakit.artifacts.build_folder import BuildFolder
 
     for row in rows:
-        state = "built, unchanged" if row["unchanged"] else f"to build, {row['calls']:,} calls"
+        state = "built, unchanged" if row["unchanged"] else f"to build, {counted(row['calls'], 'call')}"
         click.echo(f"{row['change']}: {state}")
     click.echo(f"Trainings: {len(jobs)} ({len(rows)} recipes, {call.record.seeds} of each)")
     if power is not None:

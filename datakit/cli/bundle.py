@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from datakit.cli.build_path import BuildPath
+from datakit.core.counted import counted
 
 EPILOG = """\b
 Examples:
@@ -53,8 +54,8 @@ def command(build: Path, out: Path | None, as_json: bool) -> int:
         print_json(archive.model_dump())
     else:
         click.echo(
-            f"Packed: {archive.path} ({archive.bytes / 1e6:,.1f} MB, {archive.files:,} files, "
-            f"{archive.pictures:,} pictures, {archive.resized:,} made smaller)"
+            f"Packed: {archive.path} ({archive.bytes / 1e6:,.1f} MB, {counted(archive.files, 'file')}, "
+            f"{counted(archive.pictures, 'picture')}, {archive.resized:,} made smaller)"
         )
         click.echo(f"sha256 {archive.sha256}")
         click.echo(f"There: tar xf {out.name}, then read {archive.starts_with}/START_HERE.md")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from datakit.cli import completing
+from datakit.core.counted import counted_with
 
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
@@ -245,7 +246,8 @@ def _print_forgotten(seen: Forgotten, dry_run: bool) -> None:
     if seen.unknown_ids:
         some = ", ".join(seen.unknown_ids[:5])
         looked = ", ".join(seen.recipes) or "no recipe"
-        click.echo(f"{len(seen.unknown_ids):,} ids do not reach the step (looked at: {looked}): {some}")
+        ids = counted_with(len(seen.unknown_ids), "id", "does", "do")
+        click.echo(f"{ids} not reach the step (looked at: {looked}): {some}")
         click.echo("Name another recipe with --recipe.")
 
 

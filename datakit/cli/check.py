@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from datakit.cli.build_path import BuildPath
+from datakit.core.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -169,7 +170,7 @@ def _all_names(build: BuildFolder | None, training: Training) -> list[str]:
 
 def show(report: Report) -> None:
     """Prints what a check found."""
-    from datakit.cli.tables import print_table, say
+    from datakit.cli.tables import say
 
     settings = report.settings
     facts = [
@@ -178,28 +179,39 @@ def show(report: Report) -> None:
         if (value := settings[key]) is not None
     ]
     say(": ".join(filter(None, (settings["train_yaml"] or settings["dataset_dir"], ", ".join(facts)))))
-    head: tuple[str, ...] = ("data set", "part", "rows", "kept", "dropped", "stops", "crashes", "cut")
-    head += ("uncounted",)
-    head += ("text tokens", "image tokens", "longest")
-    rows = [
-        (tally.name, tally.part, *(f"{value:,}" if value else "·" for value in _figures(tally)))
-        for tally in report.tallies
-    ]
-    if rows:
-        print_table(head, rows, right=range(2, len(head)))
+    _print_tallies(report.tallies)
     if report.steps is not None:
-        click.echo(f"{report.steps:,} training steps")
+        click.echo(counted(report.steps, "training step"))
     for group in report.findings.groups():
         for line in _group(group):
             say(line)
     _print_proposal(report)
     counts = [report.findings.count(severity) for severity in ("error", "warning", "note")]
-    click.echo(f"{counts[0]:,} errors, {counts[1]:,} warnings, {counts[2]:,} notes")
+    click.echo(", ".join(map(counted, counts, ("error", "warning", "note"))))
 
 
-def _figures(tally: Tally) -> tuple[int, ...]:
-    counts = (tally.rows, tally.kept, tally.dropped, tally.stops, tally.crashes, tally.cut, tally.uncounted)
-    return (*counts, tally.text_tokens, tally.image_tokens, tally.longest)
+_FAULTS = ("dropped", "stops", "crashes", "cut", "uncounted")
+"""Columns that only a data set with such rows has: with all of them a table is wider than most terminals."""
+
+
+def _print_tallies(tallies: Sequence[Tally]) -> None:
+    """A line a data set: its rows, what becomes of them, and their tokens."""
+    from datakit.cli.tables import print_table
+
+    if not tallies:
+        return
+    happened = [name for name in _FAULTS if any(getattr(tally, name) for tally in tallies)]
+    figures = ("rows", "kept", *happened, "text_tokens", "image_tokens", "longest")
+    rows = [
+        (tally.name, tally.part, *(f"{value:,}" if value else "·" for value in _values(tally, figures)))
+        for tally in tallies
+    ]
+    head = ("data set", "part", *(name.replace("_", " ") for name in figures))
+    print_table(head, rows, right=range(2, len(head)))
+
+
+def _values(tally: Tally, names: Sequence[str]) -> list[int]:
+    return [getattr(tally, name) for name in names]
 
 
 def _group(group: Group) -> Iterator[str]:

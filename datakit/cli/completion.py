@@ -36,6 +36,32 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 """What click asks and answers, in a script of our own: click's puts values on the line as they are, where a
 blank in an id makes two words and `$(…)` would be run. Here they are quoted, in the quotes that are open if
 any are. A key waits for its value: no blank comes behind its sign."""
+_FISH = r"""function %(complete_func)s
+    set -lx %(complete_var)s fish_complete
+    set -lx COMP_WORDS (commandline -cp)
+    set -lx COMP_CWORD (commandline -t)
+    set -l response (%(prog_name)s)
+    for completion in $response
+        set -l metadata (string split -m 1 "," -- $completion)
+        switch $metadata[1]
+            case dir
+                __fish_complete_directories $metadata[2]
+            case file
+                __fish_complete_path $metadata[2]
+            case plain
+                printf '%%s\n' $metadata[2]
+        end
+    end
+end
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
+"""
+"""click's cuts a value at its first comma, as those of --fail-on and of some ids have one."""
+_ZSH_KEYS = (
+    "        compadd -U -V unsorted -a completions\n",
+    "        compadd -U -V unsorted -S '' -- ${(M)completions:#*[=>]}\n"
+    "        compadd -U -V unsorted -- ${completions:#*[=>]}\n",
+)
+"""What click's script for zsh says, and what it has to say: a key waits for its value here too."""
 _VARIABLE = "_DATAKIT_COMPLETE"
 """By which the script asks; click makes it of the command's name."""
 
@@ -51,6 +77,6 @@ def command(shell: str) -> int:
     kind = get_completion_class(shell)
     assert kind is not None  # click has these three
     script = kind(cli, {}, "datakit", _VARIABLE)
-    template = _BASH if shell == "bash" else script.source_template
-    click.echo(template % script.source_vars())
+    own = {"bash": _BASH, "fish": _FISH, "zsh": script.source_template.replace(*_ZSH_KEYS)}
+    click.echo(own[shell] % script.source_vars())
     return 0

@@ -11,6 +11,7 @@ from datakit.cli import completing
 from datakit.cli.build_path import BuildPath
 
 if TYPE_CHECKING:
+    from datakit.artifacts.build_folder import BuildFolder
     from datakit.cards.diff import Diff
 
 EPILOG = """\b
@@ -47,7 +48,12 @@ passed. 1: they differ; with --fail-on: a limit is passed."""
 @click.argument("after", metavar="BUILD_B", type=BuildPath())
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Show N of each kind of difference.")
 @click.option("--all", "is_all", is_flag=True, help="Show all; by default what fits the screen.")
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page of it as well.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page of it as well, in the data's language.",
+)
 @click.option(
     "--fail-on",
     multiple=True,
@@ -85,7 +91,7 @@ def command(
     differences = compare(old, new, texts=texts)
     failures = passed(differences, limits)
     if html is not None:
-        _write_page(differences, html)
+        _write_page(differences, new, html)
     if as_json:
         print_json({**differences.model_dump(), **({"failed": failures} if limits else {})})
     else:
@@ -100,16 +106,19 @@ def command(
     return int(Exit.FAILED if fails else Exit.FINE)
 
 
-def _write_page(diff: Diff, path: Path) -> None:
-    """The page; a file of somebody else in its place is set aside, and said."""
+def _write_page(diff: Diff, after: BuildFolder, path: Path) -> None:
+    """The page in the language of the later build; a file in its place that is not its own is set aside."""
     from datakit.cards.diff_sections import diff_page
+    from datakit.cards.language import language_of_card
+    from datakit.cards.samples import first_rows
     from datakit.cli.tables import print_kept
     from datakit.core.errors import UserError
     from datakit.pages.writing import write_page
 
     if path.is_dir():
         raise UserError(f"{path} is a folder", remedy="Name a file: --html changes.html")
-    write_page(diff_page(diff), path, lambda old, now: print_kept(old, now, err=True))
+    page = diff_page(diff, language_of_card(after, first_rows(after)))
+    write_page(page, path, lambda old, now: print_kept(old, now, err=True))
 
 
 ALL_TEXTS = 200

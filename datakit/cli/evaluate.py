@@ -12,6 +12,7 @@ import click
 
 from datakit.cli.build_path import BuildPath
 from datakit.cli.numbers import FiniteNumber
+from datakit.core.counted import counted
 
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
@@ -286,7 +287,7 @@ def _print_comparisons(evaluation: Evaluation) -> None:
             "" if comparison.mcnemar_p is None else f" (McNemar's exact test: p {comparison.mcnemar_p:.3g})"
         )
         click.echo(
-            f"\nAgainst {comparison.run}, {comparison.records:,} records: "
+            f"\nAgainst {comparison.run}, {counted(comparison.records, 'record')}: "
             f"{comparison.only_second:,} right here alone, {comparison.only_first:,} there alone{test}"
         )
         rows = [

@@ -10,6 +10,7 @@ import click
 
 from datakit.cli.build_path import BuildPath
 from datakit.cli.label_proposals import propose, said
+from datakit.core.counted import counted
 
 if TYPE_CHECKING:
     from datakit.evaluation.label_audit.findings import Claim, Fit, Keyword, LabelAudit, LabelPair
@@ -62,7 +63,9 @@ def audit(build: Path, limit: int, task: str | None, as_json: bool) -> int:
 
 def _print(result: LabelAudit, build: str, limit: int) -> None:
     read = "" if result.read == result.records else f", {result.read:,} of them looked at"
-    click.echo(f"{result.labels_file}: {result.records:,} records with a text in `{result.column}`{read}")
+    click.echo(
+        f"{result.labels_file}: {counted(result.records, 'record')} with a text in `{result.column}`{read}"
+    )
     if result.edited:
         click.echo(f"Note: {result.edited}")
     if result.evaluation:

@@ -9,6 +9,7 @@ import click
 
 from datakit.cli.numbers import FiniteNumber
 from datakit.cli.recipe_path import LIMIT_HELP, OUT_HELP, RecipePath, only_recipe, set_option
+from datakit.core.counted import counted
 
 if TYPE_CHECKING:
     from datakit.run.plan import Plan, StepPlan
@@ -187,7 +188,7 @@ def _verdict(plan: Plan) -> str:
         if plan.wall_s is not None:
             cost += f" in about {_duration(plan.wall_s)}"
         calls = plan.calls_at_most if plan.at_most else plan.calls
-        work.append(f"{calls - local:,} calls of {paid_steps[0].model} {cost}")
+        work.append(f"{counted(calls - local, 'call')} of {paid_steps[0].model} {cost}")
     most = "at most " if plan.at_most else ""
     bound = _bound(plan, local) if paid_steps else ""
     return f"A build would make {place} with {most}{' and '.join(work)}.{bound}"
@@ -198,7 +199,9 @@ def _bound(made: Plan, local: int) -> str:
     usd = made.cost_usd_at_most
     cost = "an unknown cost" if usd is None else f"${usd:.2f}"
     calls = made.calls_at_most - local
-    return f"\nAt most {calls:,} calls and {cost}, if every answer must be repaired and written again."
+    return (
+        f"\nAt most {counted(calls, 'call')} and {cost}, if every answer must be repaired and written again."
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ import click
 
 from datakit.cli.build_path import BuildPath
 from datakit.cli.numbers import FiniteNumber
+from datakit.core.counted import counted
 
 if TYPE_CHECKING:
     from datakit.serving.answer_table import Columns
@@ -205,7 +206,7 @@ def _table(
     from datakit.serving.answer_table import write_table
 
     written = write_table(path, items, answers, columns, missing)
-    click.echo(f"Table: {written.path} ({len(items):,} rows)", err=as_json)
+    click.echo(f"Table: {written.path} ({counted(len(items), 'row')})", err=as_json)
     if written.filled:
         click.echo(f"{len(written.filled):,} of them have {missing!r} where there is no answer.", err=as_json)
     if written.kept is not None:

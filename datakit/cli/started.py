@@ -13,6 +13,7 @@ import click
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cli.verdict_lines import lines_of
+from datakit.core.counted import counted
 from datakit.core.scripts import shell_words
 from datakit.recipe.yaml_file import show_path
 from datakit.starting.first_build import FirstBuild
@@ -60,7 +61,7 @@ def print_next(project: OwnProject, first: FirstBuild | None, *, opens: bool) ->
         rejected = sum(sum(step.rejected.values()) for step in report.steps)
         records = report.steps[0].added
         click.echo(
-            f"First build, of {records} records: {show_path(first.result.folder)}"
+            f"First build, of {counted(records, 'record')}: {show_path(first.result.folder)}"
             + (
                 f" ({rejected} left out: {show_path(BuildFolder(first.result.folder).rejects_file)})"
                 if rejected

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from datakit.cli.build_path import BuildPath
+from datakit.core.counted import counted
 from datakit.core.errors import DatakitError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def command(
         print_json(result.model_dump())
     else:
         loss = "" if result.loss is None else f", loss {result.loss:.4f}"
-        click.echo(f"Trained: {result.trained} ({result.steps:,} steps{loss})")
+        click.echo(f"Trained: {result.trained} ({counted(result.steps, 'step')}{loss})")
     return 0
 
 

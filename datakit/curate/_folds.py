@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from datakit.core.counted import counted, counted_with
 from datakit.core.errors import UserError
 from datakit.curate._stratified import UNCLASSED, Groups
 
@@ -35,13 +36,14 @@ class Folds:
         if thin:
             notes["classes_absent_in_a_fold"] = len(thin)
             warnings.append(
-                f"{_are(len(thin), 'class')} not in every fold, having too few groups: {_some(names, thin)}"
+                f"{counted_with(len(thin), 'class', 'is', 'are')} not in every fold, having too few groups: "
+                f"{_some(names, thin)}"
             )
         if lost:
             notes["classes_in_one_fold"] = len(lost)
             warnings.append(
-                f"{_are(len(lost), 'class')} in one fold alone, so that the model which judges their records "
-                f"was never shown them: {_some(names, lost)}"
+                f"{counted_with(len(lost), 'class', 'is', 'are')} in one fold alone, so that the model "
+                f"which judges their records was never shown them: {_some(names, lost)}"
             )
         share = int(sizes.sum()) / len(sizes)
         large = [sum(count for _, count in cells) for cells in groups.several.values()]
@@ -49,8 +51,9 @@ class Folds:
         if large:
             notes["groups_larger_than_a_fold"] = len(large)
             warnings.append(
-                f"{_are(len(large), 'group')} larger than a fold of {share:,.0f} records "
-                f"({', '.join(f'{size:,}' for size in large[:SHOWN])}): the folds differ in size by that"
+                f"{counted_with(len(large), 'group', 'is', 'are')} larger than a fold of "
+                f"{share:,.0f} records ({', '.join(f'{size:,}' for size in large[:SHOWN])}): "
+                "the folds differ in size by that"
             )
         return {**notes, "warnings": warnings} if warnings else notes
 
@@ -69,8 +72,8 @@ def deal(
     """
     if len(ranks) < count:
         raise UserError(
-            f"{count} folds cannot be made of {_counted(len(numbers), 'record')} in "
-            f"{_counted(len(ranks), 'group')}: one of them would be empty",
+            f"{count} folds cannot be made of {counted(len(numbers), 'record')} in "
+            f"{counted(len(ranks), 'group')}: one of them would be empty",
             remedy=f"Take at most {len(ranks)} folds." if len(ranks) > 1 else "Take more records.",
         )
     dealt = np.where(classes == UNCLASSED, class_count, classes)
@@ -117,11 +120,3 @@ def _filled(have: NDArray[np.int64], number: int, records: int) -> list[int]:
 def _some(names: list[str], numbers: list[int]) -> str:
     more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
     return ", ".join(names[number] for number in numbers[:SHOWN]) + more
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 'es' if thing.endswith('s') else 's'}"
-
-
-def _are(count: int, thing: str) -> str:
-    return f"{_counted(count, thing)} {'is' if count == 1 else 'are'}"

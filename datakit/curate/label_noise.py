@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import Field
 
 from datakit.core.class_column import class_of
+from datakit.core.counted import counted, counted_with
 from datakit.core.errors import UserError
 from datakit.core.groups import shared_values
 from datakit.core.judged import canonical
@@ -163,7 +164,8 @@ class LabelNoise(TableTransform):
                 pictures = looked.features
                 if looked.broken:
                     warnings.append(
-                        f"{looked.broken:,} pictures cannot be read: nothing is said of how they look."
+                        f"{counted(looked.broken, 'picture')} cannot be read: "
+                        "nothing is said of how they look."
                     )
         if not any(text.strip() for text in read):
             what = "no record has a text" if columns else f"there is no column `{'`, `'.join(self._texts())}`"
@@ -236,7 +238,8 @@ def _unjudged(labels: Sequence[str]) -> list[str]:
         return []
     more = f" and {len(few) - _NAMED:,} more" if len(few) > _NAMED else ""
     names = "、".join(few[:_NAMED]) + more
-    return [f"{len(few):,} classes have fewer than {FEW} records, whose labels can hardly be judged: {names}"]
+    have = counted_with(len(few), "class", "has", "have")
+    return [f"{have} fewer than {FEW} records, whose labels can hardly be judged: {names}"]
 
 
 def _notes(facts: pl.DataFrame, found: Sequence[Cluster], warnings: list[str]) -> dict[str, Any]:

@@ -174,6 +174,8 @@ class _Work:
     superseded: int = 0
     predicted: int = 0
     """Decisions that were applied about predicted labels."""
+    confirmed: int = 0
+    """Decisions to relabel that were applied and leave the label as it is."""
     elsewhere: list[OverrideLine] = field(default_factory=list)
     """Decisions about no record here, which may be one of another task."""
     faults: list[tuple[str, OverrideLine, str]] = field(default_factory=list)
@@ -223,6 +225,7 @@ class _Work:
             who = last.who or UNNAMED
             self.reviews.append((row["id"], outcome.label, who, words, None if outcome.conflict else who))
         elif outcome.applied and not outcome.conflict:
+            self.confirmed += sum(line.override.action == "relabel" for line in outcome.applied)
             who = outcome.applied[-1].override.who or UNNAMED
             self.reviews.append((row["id"], label, None, None, who))
 
@@ -251,7 +254,7 @@ class _Work:
             "lines": len(lines),
             "relabelled": sum(changed is not None for *_, changed, _ in self.reviews) - taken,
             "dropped": len(self.dropped),
-            "accepted": actions["accept"],
+            "accepted": actions["accept"] + self.confirmed,
             "superseded": self.superseded,
             "not_applied": dict(Counter(word for word, _, _ in self.faults)),
             "decisions": [_told(line) for line in changes[:_NAMED]],

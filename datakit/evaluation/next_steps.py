@@ -9,6 +9,7 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.originals import originals
 from datakit.artifacts.predictions import NOT_ANSWERED
+from datakit.core.counted import counted
 from datakit.core.labels import LabelSet
 from datakit.core.record import TRAIN
 from datakit.core.scripts import comment, shell_words
@@ -90,8 +91,8 @@ def _suspects(wrong: Sequence[Wrong], place: str, *, is_label: bool) -> Iterator
         shown = sure[:MOST_SUSPECTS]
         more = f" The first {len(shown)}:" if len(shown) < len(sure) else ""
         yield Text(
-            f"Look at {_count(sure, 'label')} first: the model is sure of another answer (confidence from "
-            f"{percent(SURE)} on). {remedy}{more}"
+            f"Look at {counted(len(sure), 'label')} first: the model is sure of another answer (confidence "
+            f"from {percent(SURE)} on). {remedy}{more}"
         )
     elif not is_label or all(row.confidence is None for row in wrong):
         shown = [row for row in wrong if row.answered][:MOST_SUSPECTS]
@@ -133,9 +134,9 @@ def _few(evaluation: Evaluation, build: BuildFolder) -> Iterator[Block]:
         )
     more = f" The rarest {len(rows)}:" if len(rows) < len(few) else ""
     yield Text(
-        f"Do not trust the figures of {_count(few, 'class')} yet: the split has fewer than {FEW} records of "
-        "each. Hold more records out (val: of curate.split), gather some, and have the rare ones repeated "
-        f"in training (balance.resample).{more}"
+        f"Do not trust the figures of {counted(len(few), 'class')} yet: the split has fewer than {FEW} "
+        "records of each. Hold more records out (val: of curate.split), gather some, and have the rare ones "
+        f"repeated in training (balance.resample).{more}"
     )
     head = ["class", "records", "in training", "recall, %", "95% interval"]
     if not trained:
@@ -161,7 +162,8 @@ def _unread(evaluation: Evaluation, place: str) -> Iterator[Block]:
     unread = sum(evaluation.problems.values()) - missing
     words = ["datakit", "predict", place, "--split", evaluation.split]
     if missing:
-        yield Text(f"Ask again for {missing:,} records without an answer; those that have one are not asked:")
+        asked = counted(missing, "record")
+        yield Text(f"Ask again for {asked} without an answer; those that have one are not asked:")
         yield CodeBlock(shell_words(words), "bash")
     if unread and evaluation.task in (Task.LABEL, Task.LABELS):
         yield Text(
@@ -200,11 +202,6 @@ def _threshold(evaluation: Evaluation, place: str) -> Iterator[Block]:
         f"{shell_words(['jq', '-c', keep, 'new.jsonl'])} > pseudo.jsonl",
         "bash",
     )
-
-
-def _count(things: Sequence[object], name: str) -> str:
-    plural = "es" if name.endswith("s") else "s"
-    return f"{len(things):,} {name}{'' if len(things) == 1 else plural}"
 
 
 def _times(count: int) -> str:

@@ -21,8 +21,3 @@ class Finding:
         """In a line, and a second one for the remedy."""
         line = f"{self.state:<8} {self.what}: {self.message}"
         return f"{line}\n         {self.remedy}" if self.remedy else line
-
-
-def counted(count: int, thing: str) -> str:
-    """`1 GPU`, `2 GPUs`."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from datakit.artifacts import names
 from datakit.artifacts.packed import PackedData
 from datakit.artifacts.run_ids import predictions_name
+from datakit.core.counted import counted
 from datakit.core.errors import Exit, UserError
 from datakit.core.pixels import TrainerLimits
 from datakit.core.regular_files import read_regular
@@ -22,7 +23,7 @@ from datakit.handoff import digests
 from datakit.handoff.answering import run_elsewhere
 from datakit.handoff.bundle_settings import BundleSettings
 from datakit.handoff.doctor import examine_quickly, refuse_changed
-from datakit.handoff.finding import FAULT, FINE, WARNING, counted
+from datakit.handoff.finding import FAULT, FINE, WARNING
 from datakit.handoff.programs import examine_gpus, server_program, trainer_program
 from datakit.handoff.road import Address, Ended
 from datakit.handoff.run_road import SPLITS, RunRoad, ServerUnfit, Wishes

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from datakit.artifacts.needs import SERVER_VERSIONS, TRAINER_VERSION
+from datakit.core.counted import counted
 from datakit.core.nvidia_driver import NoDriver, gpu_lines
 from datakit.core.scripts import shell_words
 from datakit.core.tried import last_line, tried
 from datakit.handoff.bundle_settings import BundleSettings
-from datakit.handoff.finding import FAULT, FINE, WARNING, Finding, counted
+from datakit.handoff.finding import FAULT, FINE, WARNING, Finding
 
 TRAINER = "llamafactory-cli"
 _GIB = 1 << 30

@@ -19,6 +19,7 @@ from datakit.artifacts.build_folder import BuildFolder, failed_build
 from datakit.artifacts.manifest import Manifest, content_hash, stamp
 from datakit.artifacts.place import SIGNATURE, BuildPlace
 from datakit.artifacts.report import BuildReport, Finding, StepReport
+from datakit.core.counted import counted
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.file_locks import taken
 from datakit.core.files import FileDigests, says_full
@@ -333,7 +334,8 @@ class _Maker:
         if report.retry and not self.options.allow_partial:
             place = failed_build(self.place.folder).rejects_file
             error = BuildFailed(
-                f"{report.retry:,} records could not be answered this time; see state retry in {place}.\n"
+                f"{counted(report.retry, 'record')} could not be answered this time; see state retry in "
+                f"{place}.\n"
                 "  Run the same command again: only these are tried. Or build without them: --allow-partial"
             )
             error.exit_code = Exit.PARTIAL

@@ -14,6 +14,7 @@ import datakit
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.manifest import Manifest
 from datakit.artifacts.tables import scan_table
+from datakit.core.counted import counted_with
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.plain_yaml import yaml_inline
@@ -123,9 +124,10 @@ def _input_changes(lookup: Lookup, before: Mapping[str, Any], earlier: Earlier) 
     joined = now.join(old, on="id", how="left", suffix="@old")
     new = joined.filter(pl.col("@key").is_null()).height
     edited = joined.filter(pl.col("@key") != pl.col("@now"))
-    reasons = [f"{new:,} records are new"] if new else []
+    reasons = [counted_with(new, "record", "is new", "are new")] if new else []
     if edited.height:
-        reasons.append(f"{edited.height:,} records have another {_edited_columns(edited, columns)}")
+        have = counted_with(edited.height, "record", "has", "have")
+        reasons.append(f"{have} another {_edited_columns(edited, columns)}")
     if not reasons:
         reasons.append("results are missing in the store (another store, or datakit cache gc)")
     return reasons

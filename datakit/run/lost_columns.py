@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from datakit.core.counted import counted
 from datakit.core.errors import UserError
 from datakit.core.step_context import StepContext
 from datakit.core.training_columns import SourceColumn
@@ -80,7 +81,8 @@ def _reads(step: Step, context: StepContext) -> tuple[str, ...]:
 def _error(step: Step, lost: dict[SourceColumn, list[str]]) -> UserError:
     facts = [
         f"{'the key' if column.of_turns else 'the column'} `{column.name}`{' of turns' * column.of_turns}: "
-        f"{column.meaning.meaning}, in {column.records:,} records; {', '.join(without)} has no place for it"
+        f"{column.meaning.meaning}, in {counted(column.records, 'record')}; "
+        f"{', '.join(without)} has no place for it"
         for column, without in lost.items()
     ]
     own = list(dict.fromkeys(column.meaning.remedy for column in lost if column.meaning.remedy))

@@ -32,7 +32,8 @@ def test_clean_data_set_ends_with_zero(datakit: Run, folder: DataFolder) -> None
     done = datakit("check", "--train-yaml", path)
     assert done.code == 0
     assert "0 errors, 0 warnings, 0 notes" in done.out
-    assert "1 training steps" in done.out
+    assert "1 training step\n" in done.out
+    assert "uncounted" not in done.out  # a column of what no data set has
 
 
 def test_errors_are_grouped_with_places_and_remedy_and_end_with_one(datakit: Run, folder: DataFolder) -> None:

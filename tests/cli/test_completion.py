@@ -123,6 +123,8 @@ HOSTILE_IDS = [
     "[x]",
     "中文 名字",
     "图/1.jpg",
+    "a,b",
+    "k:v",
 ]
 
 
@@ -162,6 +164,84 @@ def test_bash_gets_any_id_as_one_word_that_is_not_run(datakit: Run, small: Path,
     )
     assert done.stdout.splitlines() == HOSTILE_IDS, done.stderr
     assert not (small / "run").exists()
+
+
+@pytest.fixture
+def hostile(small: Path, datakit: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project with ids that a shell might run, and the command on the path."""
+    rows = "".join(json.dumps({"id": id_, "text": f"{id_}?", "label": "a"}) + "\n" for id_ in HOSTILE_IDS)
+    (small / "data.jsonl").write_text(rows)
+    build("recipes/small.yaml", card=False)
+    (small / "bin").mkdir()
+    starter = small / "bin" / "datakit"
+    starter.write_text(f'#!/bin/bash\nexec {sys.executable} -m datakit.cli "$@"\n')
+    starter.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{small / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(Path(datakit_package.__file__).parent.parent))
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    for shell in ("zsh", "fish"):
+        (small / shell).write_text(datakit("completion", shell).out)
+    return small
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="no fish")
+def test_fish_offers_whole_values_that_are_not_run(hostile: Path) -> None:
+    def offered(line: str) -> list[str]:
+        asked = ["fish", "--no-config", "-c", "source ./fish; complete -C $argv[1]", line]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    assert sorted(offered("datakit why build/small ")) == sorted(HOSTILE_IDS)
+    assert offered("datakit plan --set run.conc") == ["run.concurrency="]
+    assert offered("datakit diff build/small build/small --fail-on 'labels>1%,ad") == ["labels>1%,added>"]
+    assert offered("datakit dif")[0].startswith("diff\tSay what differs")
+    assert not (hostile / "run").exists()
+
+
+def typed_in_zsh(line: str) -> list[str]:
+    """The words of a line that was typed in a zsh, with its tab stops, when it is run."""
+    import pty
+
+    child, terminal = pty.fork()
+    if not child:
+        os.environ |= {"TERM": "dumb", "COLUMNS": "200"}
+        os.execvp("zsh", ["zsh", "-f", "-i"])
+    setting = (
+        "unsetopt prompt_cr prompt_sp; autoload -Uz compinit; compinit -u -D; source ./zsh; "
+        "show() { print -rl -- '' 'BE'GIN \"$@\" 'EN'D; }; echo READ''Y\n"
+    )
+    said = b""
+
+    def wait_for(what: bytes) -> None:
+        nonlocal said
+        while what not in said:
+            said += os.read(terminal, 4096)
+
+    os.write(terminal, setting.encode())
+    wait_for(b"READY\r\n")
+    os.write(terminal, f"{line}\x01show \n".encode())  # to the beginning of the line, and before it `show`
+    wait_for(b"END\r\n")
+    os.close(terminal)
+    os.waitpid(child, 0)
+    return said.decode().rpartition("BEGIN\r\n")[2].partition("\r\nEND\r\n")[0].split("\r\n")
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh")
+@pytest.mark.parametrize(
+    ("typed", "last"),
+    [
+        ("why build/small my\t", "my id; touch run"),
+        ("why build/small 'my\t", "my id; touch run"),
+        ("why build/small \\$\t", "$(touch run)"),
+        ("why build/small a\t", "a,b"),
+        ("why build/small k\t", "k:v"),
+        ("plan --set run.conc\t4", "run.concurrency=4"),
+    ],
+)
+def test_zsh_completes_any_id_as_one_word_and_a_key_waits_for_its_value(
+    hostile: Path, typed: str, last: str
+) -> None:
+    assert typed_in_zsh(f"datakit {typed}")[-1] == last
+    assert not (hostile / "run").exists()
 
 
 def test_other_shells_are_refused(datakit: Run) -> None:

@@ -211,6 +211,7 @@ def test_page_shows_both_texts_and_takes_nothing_of_the_data_for_markup(
     assert done.code == 1
     assert "Kept: " in done.err
     assert text.count("<script") == 1  # the page's own
+    assert '<html lang="zh-CN">' in text  # as the labels
     assert re.search(r"<ins>\s*&lt;script&gt;alert\(1\)&lt;/script&gt;</ins>", text)
     assert datakit("diff", one, one, "--html", tmp_path).code == 2
 

@@ -130,7 +130,7 @@ def test_ids_that_no_recipe_has_are_said_with_the_recipes_and_the_option(
     (project / "ids").write_text("r99\n")
     done = datakit("cache", "forget", "--step", "annotate.ask", "--ids", project / "ids", "--yes")
     assert "nothing to forget" in done.out
-    assert "1 ids do not reach the step (looked at: recipes/shop.yaml): r99" in done.out
+    assert "1 id does not reach the step (looked at: recipes/shop.yaml): r99" in done.out
     assert "--recipe" in done.out
     assert "Would" not in done.out
 

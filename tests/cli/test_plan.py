@@ -148,7 +148,7 @@ def test_labels_that_were_edited_and_pictures_that_are_gone_are_named(
         )
         assert datakit("build", "recipes/shop.yaml", "--no-card").code == 0
         picture(project / "a.png", colour=(1, 2, 3))
-        assert "1 records have another picture content" in datakit("plan", "recipes/shop.yaml").out
+        assert "1 record has another picture content" in datakit("plan", "recipes/shop.yaml").out
         (project / "a.png").unlink()
         gone = datakit("plan", "recipes/shop.yaml").out
         labels.write_text(labels.read_text("utf-8").replace("一", "一二"), "utf-8")

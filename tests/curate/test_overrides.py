@@ -465,6 +465,13 @@ def test_accepted_and_relabelled_records_say_who_reviewed_them(tmp_path: Path) -
     assert kept["label_by"].to_list() == [None, "unnamed", None]
 
 
+def test_a_relabel_to_the_label_that_is_there_is_counted_as_accepted(tmp_path: Path) -> None:
+    kept, _, notes = apply(tmp_path, [line("r2", "退货页面", new="退货页面")])
+    assert (notes["lines"], notes["accepted"], notes["relabelled"]) == (1, 1, 0)
+    assert kept["label_reviewed_by"].to_list()[1] is not None
+    assert kept["label_by"].to_list()[1] is None
+
+
 def test_build_with_decisions_that_were_not_applied_warns_at_its_end(tmp_path: Path) -> None:
     build = toy(tmp_path, [line("r000", "a", new="b"), line("r001", "a", new="b"), line("gone", "a")])
     (finding,) = [one for one in build.report.verdict if one.kind == "override_not_applied"]
