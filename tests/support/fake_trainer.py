@@ -66,7 +66,7 @@ def write_model(
 
 
 def write_base(folder: Path) -> Path:
-    """A base model: weights, and a config.json like that of the 3B with so few layers that any disk has room."""
+    """A base model: weights, and a config.json of the 3B with one layer each, so that any disk has room."""
     from datakit.core.qwen_models import known_models
 
     write_model(folder)
