@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from datakit.core.counted import counted
 from datakit.core.errors import UserError
 from datakit.core.scripts import shell_words
 from datakit.core.step_context import StepContext
@@ -101,13 +102,13 @@ def _with(result: Decided, doubts: list[str]) -> Decided:
 def found_words(result: Decided, labels: int) -> str:
     """What was found, in one line, such as `3,000 pictures, 25 labels, Chinese, 2 pictures a record`."""
     found = result.found
-    parts = [_count(found.images, "picture")]
+    parts = [counted(found.images, "picture")]
     if found.records != found.images:
-        parts.append(_count(found.records, "record"))
+        parts.append(counted(found.records, "record"))
     if result.task == "classify":
-        parts.append(_count(labels, "label"))
+        parts.append(counted(labels, "label"))
     if result.task == "boxes":
-        parts.append(_count(found.boxes, "box", "boxes") + (" with texts" if found.box_texts else ""))
+        parts.append(counted(found.boxes, "box") + (" with texts" if found.box_texts else ""))
     if result.fields:
         parts.append(f"fields {', '.join(result.fields)}")
     elif result.answer and not result.written:
@@ -124,7 +125,3 @@ def _a_record(found: Found) -> str:
         return ""
     span = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     return f"{span} pictures a record"
-
-
-def _count(number: int, word: str, several: str = "") -> str:
-    return f"{number:,} {word if number == 1 else several or f'{word}s'}"
