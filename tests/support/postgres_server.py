@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from contextlib import suppress
 from glob import glob
 from itertools import count
 from pathlib import Path
@@ -63,7 +64,13 @@ class PostgresServer:
         """Ends it as a power cut does, with all processes of it."""
         pid_file = Path(self.data) / "postmaster.pid"
         pid = int(pid_file.read_text().splitlines()[0])
-        os.kill(pid, signal.SIGKILL)
+        told = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+        for each in (
+            pid,
+            *map(int, told.stdout.split()),
+        ):  # those that serve clients would go on a moment
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
         until(lambda: not self._answers())
         # Where nobody reaps it, its number stays taken, and the next one would think that it runs.
         pid_file.unlink()
