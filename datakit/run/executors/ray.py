@@ -82,7 +82,7 @@ class RayExecutor:
         self._count = self._context.run.workers or max(1, cluster.cpus)
         if self._is_calls:
             self._count = min(self._count, max(1, self._context.run.concurrency // CALLS_PER_ACTOR))
-        self._context.stats.news = str(cluster)
+        self._context.stats.news = cluster.news()
         yield []
         try:
             yield from self._answers(jobs)
@@ -175,7 +175,7 @@ class RayExecutor:
             sent: list[SentJob] = []
             most = member.room + min(member.waiting, MOST_WAITING * member.room)
             while member.node and not self._stopped and len(member.jobs) < most:
-                job = self._again.popleft() if self._again else self._next(jobs)
+                job = self._job_for(member, jobs)
                 if job is None:
                     break
                 member.jobs[job.key] = job
@@ -184,6 +184,17 @@ class RayExecutor:
                 sent.append(SentJob(job, seen))
             if sent:
                 member.handle.begin.remote(sent)
+
+    def _job_for(self, member: _Member, jobs: Iterator[Job]) -> Job | None:
+        """The next job. One that an actor of work on its machine has ended with is given alone, so that the
+        next end shows whether it is the cause: what was answered before it may have been lost too."""
+        if not self._is_calls and any(self._tries[key] for key in member.jobs):
+            return None
+        if not self._again:
+            return self._next(jobs)
+        if not self._is_calls and member.jobs and self._tries[self._again[0].key]:
+            return None
+        return self._again.popleft()
 
     def _next(self, jobs: Iterator[Job]) -> Job | None:
         try:
@@ -253,8 +264,7 @@ class RayExecutor:
         lost = list(member.jobs.values())
         if lost and not self._stopped:
             self._context.stats.news = f"Ray: lost an actor on {member.node}; others answer its records"
-        for job in lost if self._is_calls else lost[:1]:
-            self._tries[job.key] += 1  # in work when the actor ended; perhaps the cause
+        self._tries.update(job.key for job in lost)  # each is perhaps the cause
         tried_enough = [job for job in lost if self._tries[job.key] >= MOST_TRIES]
         self._again.extend(job for job in lost if self._tries[job.key] < MOST_TRIES)
         told = f"{MOST_TRIES} Ray actors ended while they were at this record"
@@ -271,7 +281,8 @@ class RayExecutor:
         stats.in_flight = sum(member.in_flight for member in members)
         stats.waiting = sum(member.waiting for member in members)
         there = sum(bool(member.node) for member in members)
-        stats.message = "" if there else "waits for the Ray cluster to start an actor"
+        waits = "waits for the Ray cluster to start an actor"
+        stats.message = f"{there:,} Ray actor{'' if there == 1 else 's'}" if there else waits
 
     def _take_notes(self) -> None:
         ray = ray_cluster.package()

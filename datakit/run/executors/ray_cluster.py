@@ -23,12 +23,17 @@ _PROBE_S = 5.0
 class Cluster:
     """A cluster that this process is connected to."""
 
+    address: str
     cpus: int
     nodes: int
     is_ours: bool
     """Whether it was started here, and for this process."""
 
-    def __str__(self) -> str:
+    def news(self) -> str:
+        """What it is, in a line; "" where this process has told it."""
+        if self.address in _told:
+            return ""
+        _told.add(self.address)
         size = f"{_counted(self.nodes, 'node')}, {_counted(self.cpus, 'CPU')}"
         return f"Ray: {'started on this machine' if self.is_ours else 'a running cluster'}, {size}"
 
@@ -48,6 +53,7 @@ def package() -> Any:
     return ray
 
 
+_told: set[str] = set()
 _ours: list[str] = []
 """The address of the cluster that was started here."""
 
@@ -64,7 +70,8 @@ def connect(workers: int | None) -> Cluster:
             _init(ray, workers)
     cpus = int(ray.cluster_resources().get("CPU", 0))
     nodes = sum(bool(node["Alive"]) for node in ray.nodes())
-    return Cluster(cpus, nodes, ray.get_runtime_context().gcs_address in _ours)
+    address = ray.get_runtime_context().gcs_address
+    return Cluster(address, cpus, nodes, address in _ours)
 
 
 def _init(ray: Any, workers: int | None) -> None:

@@ -1,0 +1,54 @@
+"""A real Ray cluster of two nodes on this machine, with one CPU each; nodes come and go as tests ask."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_STORE_BYTES = 100 << 20
+_PATIENCE = {"RAY_raylet_start_wait_time_s": "300", "RAY_USAGE_STATS_ENABLED": "0"}
+"""A busy machine takes longer to start a node than Ray waits by itself."""
+
+
+class RayNodes:
+    """The head, which has a CPU of its own, and a second node."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": _STORE_BYTES}
+        self._cluster: Any = Cluster(initialize_head=True, head_node_args=head)
+        self._second: Any = None
+        self.address: str = self._cluster.address
+
+    def complete(self) -> None:
+        """Both nodes are there."""
+        if self._second is None:
+            self._second = self._cluster.add_node(num_cpus=1, object_store_memory=_STORE_BYTES)
+
+    def kill_second(self) -> None:
+        """The second node ends without a word, its actors with it."""
+        self._cluster.remove_node(self._second, allow_graceful=False)
+        self._second = None
+
+    def logs(self) -> bytes:
+        """Whatever Ray has written about this cluster."""
+        folder = Path(self._cluster.head_node.get_session_dir_path())
+        return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+    def shutdown(self) -> None:
+        self._cluster.shutdown()
+
+
+@contextmanager
+def ray_nodes() -> Iterator[RayNodes]:
+    """The cluster, for the length of some tests."""
+    os.environ.update(_PATIENCE)
+    nodes = RayNodes()
+    try:
+        yield nodes
+    finally:
+        nodes.shutdown()
