@@ -84,15 +84,22 @@ def _init(ray: Any, workers: int | None) -> None:
         _probe(address)
         try:
             ray.init(address=address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise _unknown(address, str(error).splitlines()[0]) from None
+        except Exception as error:  # Ray raises plain ones
+            words = (str(error).splitlines() or [type(error).__name__])[0]
+            raise _unknown(address, words) from None
         return
     if address != "local":
         with contextlib.suppress(ConnectionError):  # none runs here
             ray.init(address="auto", **quiet)
             return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours tells nobody of itself
-    ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
+    try:
+        ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
+    except Exception as error:  # Ray raises plain ones
+        raise UserError(
+            f"Ray cannot be started on this machine: {(str(error).splitlines() or [type(error).__name__])[0]}",
+            remedy="Its logs in /tmp/ray/session_latest/logs say why; `executor: local` needs no Ray.",
+        ) from None
     _ours[:] = [ray.get_runtime_context().gcs_address]
 
 

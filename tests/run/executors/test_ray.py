@@ -52,7 +52,6 @@ run: {{executor: {executor}, concurrency: {concurrency}, max_reject_rate: 0.9{mo
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[RayNodes]:
-    pytest.importorskip("ray")
     with ray_nodes() as nodes:
         yield nodes
         ray_cluster.package().shutdown()
