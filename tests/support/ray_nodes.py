@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,24 @@ import pytest
 
 _STORE_BYTES = 100 << 20
 _TRIES = 4
+_PORTS = (
+    "metrics_agent_port",
+    "metrics_export_port",
+    "runtime_env_agent_port",
+    "dashboard_agent_listen_port",
+)
+"""A node waits half a minute for its own parts to choose these, and ends where that takes longer."""
 _PATIENCE = {"RAY_raylet_start_wait_time_s": "300", "RAY_USAGE_STATS_ENABLED": "0"}
 """A busy machine takes longer to start a node than Ray waits by itself."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
 
 
 class RayNodes:
@@ -36,7 +53,8 @@ class RayNodes:
         """A further node; tried again where a busy machine lets a part of Ray give up waiting for another."""
         for patience in range(_TRIES - 1, -1, -1):
             try:
-                return self._cluster.add_node(num_cpus=1, object_store_memory=_STORE_BYTES, **more)
+                ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+                return self._cluster.add_node(num_cpus=1, object_store_memory=_STORE_BYTES, **ports, **more)
             except Exception:
                 if not patience:
                     raise

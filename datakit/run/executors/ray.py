@@ -86,7 +86,6 @@ class RayExecutor:
         yield []
         try:
             yield from self._answers(jobs)
-            self._take_notes()
         except BaseException:
             self._close()
             cluster.close()
@@ -110,6 +109,7 @@ class RayExecutor:
             yield answered
             self._office.stored([outcome for _, outcome in answered])
             self._send_replies()
+        self._take_notes()
         if self._stopped:
             raise self._stopped
 

@@ -85,8 +85,7 @@ def _init(ray: Any, workers: int | None) -> None:
         try:
             ray.init(address=address, **quiet)
         except Exception as error:  # Ray raises plain ones
-            words = (str(error).splitlines() or [type(error).__name__])[0]
-            raise _unknown(address, words) from None
+            raise _unknown(address, _first_line(error)) from None
         return
     if address != "local":
         with contextlib.suppress(ConnectionError):  # none runs here
@@ -97,7 +96,7 @@ def _init(ray: Any, workers: int | None) -> None:
         ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
     except Exception as error:  # Ray raises plain ones
         raise UserError(
-            f"Ray cannot be started on this machine: {(str(error).splitlines() or [type(error).__name__])[0]}",
+            f"Ray cannot be started on this machine: {_first_line(error)}",
             remedy="Its logs in /tmp/ray/session_latest/logs say why; `executor: local` needs no Ray.",
         ) from None
     _ours[:] = [ray.get_runtime_context().gcs_address]
@@ -117,6 +116,10 @@ def _unknown(address: str, words: str) -> UserError:
         f"no Ray cluster answers at RAY_ADDRESS={address}: {words}",
         remedy="`ray start --head` prints the address; without RAY_ADDRESS one is started on this machine.",
     )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 @contextlib.contextmanager
