@@ -257,12 +257,12 @@ def test_node_that_dies_costs_no_answer_that_had_come(
 
 
 def test_budget_holds_for_all_actors_together(both: RayNodes, pictures: Path, server: Loopback) -> None:
-    write(pictures, server, "far", "ray", ", budget_usd: 0.06")
+    write(pictures, server, "far", "ray", ", budget_usd: 0.11")
     code, words = end(start(pictures, "far"))
     assert code == Exit.BUDGET, words
     assert "is used up: $" in words, words
     spent = float(words.split("is used up: $")[1].split()[0])
-    assert spent <= 0.06
+    assert spent <= 0.11
     assert 0 < server.count < RECORDS - 1
 
 
