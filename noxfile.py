@@ -33,7 +33,8 @@ def tests(session: nox.Session) -> None:
         "-m",
         "pytest",
         "-m",
-        "not trainer and not vllm and not browser and not exchange and not postgres and not clean_install",
+        "not trainer and not vllm and not browser and not exchange and not postgres and not ray "
+        "and not clean_install",
         *session.posargs,
     )
 
@@ -79,6 +80,12 @@ def browser(session: nox.Session) -> None:
 def postgres(session: nox.Session) -> None:
     """The result store in a real PostgreSQL, which the tests start; needs its programs and psycopg."""
     session.run("python", "-m", "pytest", "-n", "0", "-m", "postgres", "tests/run", *session.posargs)
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """Builds on real Ray clusters of this machine, nodes killed in the middle; needs the extra ray."""
+    session.run("python", "-m", "pytest", "-n", "0", "-m", "ray", "tests/run", *session.posargs)
 
 
 @nox.session(venv_backend="virtualenv")

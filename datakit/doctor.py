@@ -29,6 +29,7 @@ EXTRAS = {
     "paddleocr": "annotate.ocr with engine: paddleocr",
     "hub": "read.hub",
     "postgres": "a result store that a team shares (PostgreSQL)",
+    "ray": "run.executor: ray, work on a cluster",
     "fast": "fewer CPU seconds a call of a model (uvloop)",
     "socks": "endpoints behind a SOCKS proxy (aiohttp-socks, socksio)",
     "train": "training, on the GPU machine",

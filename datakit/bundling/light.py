@@ -66,6 +66,7 @@ MODULES = (
     "datakit.core.contract_changes",
     "datakit.core.contract_values",
     "datakit.core.contract_words",
+    "datakit.core.copied_files",
     "datakit.core.counted",
     "datakit.core.credentials",
     "datakit.core.disk_faults",

@@ -20,6 +20,8 @@ class CallStats:
     """What a client that answers late has to say, for the progress line."""
     elsewhere: str = ""
     """What other builds ask at this moment, whose answers are waited for; for the progress line too."""
+    news: str = ""
+    """A line that is told once, such as where the work is done."""
     is_storing: bool = False
     """Answers were handed out that may not be in the store yet: nobody may throw their source away."""
     batches_away: int = 0

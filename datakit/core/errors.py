@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
+from typing import Any
 
 
 class Exit(IntEnum):
@@ -34,6 +35,9 @@ class DatakitError(Exception):
     """Base of all errors that datakit raises on purpose."""
 
     exit_code: Exit = Exit.FAILED
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _as_it_was, (type(self), self.args, vars(self))  # whatever its class is made with
 
 
 class UserError(DatakitError):
@@ -124,6 +128,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`Did you mean ...?` for the nearest known word, or an empty string."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"Did you mean `{near[0]}`?" if near else ""
+
+
+def _as_it_was(kind: type[DatakitError], args: tuple[Any, ...], state: dict[str, Any]) -> DatakitError:
+    """An error that comes from another process."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
 
 
 def _line_of(error: UserError) -> tuple[str, int, int]:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from datakit.core.copied_files import at_hand
 from datakit.core.errors import UserError
 from datakit.core.regular_files import regular
 
@@ -48,7 +49,7 @@ class FileDigests:
         """Hex digest of the bytes; "missing:<path>" for a file that cannot be read."""
         path = str(path)
         try:
-            status = os.stat(path)
+            status = os.stat(at_hand(path))
             stamp = stamp_of(status)
             digest = self._seen.get((status.st_dev, stamp))
             if digest is not None:

@@ -19,6 +19,7 @@ from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
+from datakit.core.copied_files import at_hand
 from datakit.core.errors import DatakitError
 from datakit.core.image_memory import DEFAULT_MB, RGB_BYTES, coefficient_bytes, decoding_bytes, worker_mb
 from datakit.core.pixels import scaled_down
@@ -94,7 +95,7 @@ class ImageHeader:
 def read_header(path: str | Path) -> ImageHeader:
     """The header, without decoding pixels. Raises ImageProblem."""
     with opened(path) as image:
-        return header_of(image, os.path.getsize(path))
+        return header_of(image, os.path.getsize(at_hand(path)))
 
 
 def header_of(image: Image.Image, size: int) -> ImageHeader:
@@ -231,7 +232,7 @@ def _stream(path: str | Path, data: bytes | None) -> IO[bytes]:
 def _check_file(path: str | Path) -> int:
     """The file's size in bytes. Raises ImageProblem for what is no file with bytes in it."""
     try:
-        status = os.stat(path)
+        status = os.stat(at_hand(path))
     except (FileNotFoundError, NotADirectoryError):
         raise ImageProblem("image_missing", f"{path}: there is no such file") from None
     except (OSError, ValueError) as error:  # no permission, a name too long, a zero byte in the name
@@ -248,7 +249,7 @@ def _check_file(path: str | Path) -> int:
 def _problem(path: str | Path, error: Exception) -> ImageProblem:
     if isinstance(error, PermissionError):
         return ImageProblem("image_no_access", f"{path}: {_words(error)}")
-    size = os.path.getsize(path)
+    size = os.path.getsize(at_hand(path))
     if "truncated" in str(error).lower() or _webp_is_short(path, size) or _png_is_short(path):
         return ImageProblem("image_truncated", f"{path}: cut short, the file ends after {size:,} bytes")
     if isinstance(error, UnidentifiedImageError):
@@ -307,7 +308,9 @@ def check_memory(
     `copies` are the bytes a pixel that its caller needs besides the decoded picture, `held` the bytes
     that are taken at whatever size it is decoded, `size` what it was before `draft`.
     """
-    needed = decoding_bytes(image, os.path.getsize(path), copies) + (held or coefficient_bytes(image))
+    needed = decoding_bytes(image, os.path.getsize(at_hand(path)), copies) + (
+        held or coefficient_bytes(image)
+    )
     if needed > memory_mb * 1_000_000:
         width, height = size if any(size) else image.size
         claim = f"{width:,} x {height:,} pixels ({image.format} {image.mode})"

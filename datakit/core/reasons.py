@@ -176,6 +176,7 @@ RETRIED = {
     "images_off": "The server takes no pictures, or fewer. Start it so that it does (--limit-mm-per-prompt).",
     "line_failed": "The batch answered this line with an error.",
     "image_changed": "The picture was edited while it was asked about. Run again when nobody writes there.",
+    "image_not_here": "A node of the Ray cluster cannot see the picture, nor can it be sent there.",
     "line_missing": "The batch ended without an answer to this line.",
     "model_refused": "The endpoint did not know the model for this record's call, while it answered others.",
     "not_answered": "The build was stopped before this record had its turn.",
@@ -193,6 +194,6 @@ RETRIED = {
     "timed_out": "No answer within `llm.timeout_s`, through every try.",
     "unexpected_error": "A step raised an error of its own making; its words are told. Tell its author.",
     "unreachable": "No connection to the endpoint, through every try.",
-    "worker_crashed": "A worker process died twice here, mostly of memory: `run.worker_memory_mb`.",
+    "worker_crashed": "Workers died again and again here, mostly of memory: `run.worker_memory_mb`.",
 }
 """Not stored: the next run tries again. In rejects.jsonl their `state` is `retry`."""

@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+from datakit.core.copied_files import at_hand
+
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -45,7 +47,7 @@ def check_regular(path: str | os.PathLike[str]) -> os.stat_result:
 
     Raises NotRegular, IsADirectoryError and whatever else keeps the path from being looked at (OSError).
     """
-    return _checked(os.stat(path), path)
+    return _checked(os.stat(at_hand(path)), path)
 
 
 def is_special(status: os.stat_result) -> bool:
@@ -65,7 +67,7 @@ def regular(path: str, flags: int) -> int:
     """A descriptor of a regular file: `open(path, "rb", opener=regular)`. Raises as `check_regular` does."""
     if not flags & os.O_CREAT or os.path.lexists(path):
         check_regular(path)
-    handle = os.open(path, flags | _FLAGS, 0o666)
+    handle = os.open(at_hand(path), flags | _FLAGS, 0o666)
     try:
         _checked(os.fstat(handle), path)
     except OSError:

@@ -316,6 +316,10 @@ class RunSettings(Settings):
 
     concurrency: int = Field(default=64, ge=1, le=4096)
     """Calls in flight. Fewer while an endpoint's limits or overload demand it."""
+    executor: Literal["local", "ray"] = "local"
+    """Where records are answered. `local`: in this process and `workers` processes of this machine. `ray`:
+    on a Ray cluster (needs `datakit[ray]`), the one that RAY_ADDRESS or a running Ray names, else one that is
+    started here. Results are the same, under the same keys, in the same store."""
     mode: Literal["calls", "batch", "batch_files"] = "calls"
     """How models are asked. `calls`: one request at a time each, answered at once. `batch`: through the
     endpoint's Files and Batches API, at `llm.batch_price_factor` of the price, within a day; a build that is
@@ -330,7 +334,7 @@ class RunSettings(Settings):
     batch_poll_s: float = Field(default=60, gt=0)
     """Longest pause between two looks at a batch; the first looks come sooner."""
     workers: int | None = Field(default=None, ge=1)
-    """Worker processes; one per core when not given."""
+    """Worker processes; one per core when not given. Actors at most on a Ray cluster; one per CPU of it."""
     worker_memory_mb: int = Field(default=1500, ge=256)
     """A worker process that has grown beyond this is replaced. A picture that would take more to decode, by
     what its header claims, is rejected with the value that lets it in (400 MB are a worker's own)."""

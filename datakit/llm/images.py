@@ -6,6 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 
+from datakit.core.copied_files import at_hand
 from datakit.core.image import ImageProblem, jpeg_within, read_header
 from datakit.core.regular_files import regular
 
@@ -23,7 +24,7 @@ class _Encoded:
     def get(self, path: str, max_pixels: int) -> bytes:
         """The picture, encoded unless it was lately. Raises ImageProblem."""
         try:
-            status = os.stat(path)
+            status = os.stat(at_hand(path))
         except (OSError, ValueError):
             return jpeg_within(path, max_pixels)  # says what is wrong
         key = (path, status.st_size, status.st_mtime_ns, max_pixels)

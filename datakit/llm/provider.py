@@ -76,6 +76,8 @@ class Provider:
     """Environment variable with the key, where `llm.api_key_env` names none."""
     base_url_env: ClassVar[str] = ""
     """Environment variable with the address, where `llm.base_url` is not given."""
+    variables: ClassVar[tuple[str, ...]] = ()
+    """Further environment variables that it reads: actors on other machines are given them too."""
     default_base_url: ClassVar[str] = ""
     """Address where nothing else names one."""
     address_hint: ClassVar[str] = "See the service's documentation for its form."

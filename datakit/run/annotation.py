@@ -192,6 +192,9 @@ class Annotation:
             with closing(executor.run(self._noted(jobs))) as batches:
                 for answered in batches:
                     self._keep(answered, results, keys)
+                    if news := context.stats.news:
+                        context.stats.news = ""
+                        self.progress.say(news)
                     self.progress.advance(len(answered), live.text())
                 results.settle()
         except BudgetSpent:

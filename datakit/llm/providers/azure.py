@@ -34,6 +34,7 @@ class Azure(Provider):
     name = "azure"
     key_env = "AZURE_OPENAI_API_KEY"
     base_url_env = "AZURE_OPENAI_ENDPOINT"
+    variables = ("OPENAI_BASE_URL", "OPENAI_API_VERSION", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
     address_hint = (
         "it looks like https://NAME.openai.azure.com/openai/deployments/NAME?api-version=2024-10-21."
     )

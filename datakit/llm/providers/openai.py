@@ -29,6 +29,7 @@ class OpenAI(Provider):
     name = "openai"
     key_env = "OPENAI_API_KEY"
     base_url_env = "OPENAI_BASE_URL"
+    variables = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
     address_hint = "it usually ends in /v1, at Azure in /openai/v1."
     batch_path = "/v1/chat/completions"
 

@@ -1,4 +1,4 @@
-"""Where an annotator's work is done: in the caller's thread, in worker processes, on an event loop.
+"""Where an annotator's work is done: in the caller's thread, in worker processes, on an event loop, on Ray.
 
 One file each; see `base.Executor` for what they have in common.
 """
@@ -12,9 +12,10 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator
 from datakit.run.executors.base import Executor
-from datakit.run.executors.event_loop import EventLoopExecutor
+from datakit.run.executors.event_loop import EventLoopExecutor, asks_by_batch
 from datakit.run.executors.inline import InlineExecutor
 from datakit.run.executors.process import ProcessExecutor
+from datakit.run.executors.ray import RayExecutor
 
 GROUP = "datakit.executors"
 """Entry-point group through which other packages add executors (`ray = "package.module:RayExecutor"`)."""
@@ -30,6 +31,8 @@ def executor_for(annotator: Annotator, context: StepContext) -> Executor:
     """The executor that an annotator names. Nothing is started before its `run` is."""
     declared: str = annotator.executor
     name = _OLD_NAMES.get(declared, declared)
+    if context.run.executor == "ray" and _goes_far(name, annotator, context):
+        return RayExecutor(annotator, context, calls=name == "event_loop")
     if name in _OWN:
         return _OWN[name](annotator, context)
     others = {point.name: point for point in entry_points(group=GROUP)}
@@ -38,3 +41,9 @@ def executor_for(annotator: Annotator, context: StepContext) -> Executor:
         raise UserError(f"{annotator.name()} names an executor that is not there, `{name}`", remedy=hint)
     executor: Executor = others[name].load()(annotator, context)
     return executor
+
+
+def _goes_far(name: str, annotator: Annotator, context: StepContext) -> bool:
+    """Whether a Ray cluster takes the work. Inline work costs less than a record's way there; the lines of
+    batches are few files, which wait at the provider."""
+    return name == "process" or (name == "event_loop" and not asks_by_batch(annotator, context))

@@ -28,9 +28,8 @@ class EventLoopExecutor:
 
     def __init__(self, annotator: Annotator, context: StepContext) -> None:
         self._annotator, self._context = annotator, context
-        is_recipes = annotator.endpoint(context) is None and context.llm.resolved_provider() != "offline"
-        by_batch = context.run.is_batch and is_recipes
-        self._most = context.run.batch_max_requests if by_batch else context.run.concurrency
+        run = context.run
+        self._most = run.batch_max_requests if asks_by_batch(annotator, context) else run.concurrency
         self.notes: Row = {}
 
     def run(self, jobs: Iterator[Job]) -> Generator[Answered, None, None]:
@@ -38,7 +37,7 @@ class EventLoopExecutor:
 
         Everything stays in the caller's thread, so an answer is in the store before the next is looked at.
         """
-        with asyncio.Runner(loop_factory=_new_loop) as runner:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
             answers = self._answers(jobs)
             try:
                 while True:
@@ -131,6 +130,12 @@ class _OpenRecords:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
+def asks_by_batch(annotator: Annotator, context: StepContext) -> bool:
+    """Whether the step's questions go through batch files: only those of the recipe's own endpoints do."""
+    is_recipes = annotator.endpoint(context) is None and context.llm.resolved_provider() != "offline"
+    return context.run.is_batch and is_recipes
+
+
 async def _answer(worker: AsyncRowWorker, job: Job) -> tuple[bytes, Outcome]:
     try:
         return job.key, await worker.answer(job.row)
@@ -148,7 +153,7 @@ async def _next(answers: AsyncGenerator[Answered, None]) -> Answered:
     return await anext(answers)
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
     """uvloop's when it is installed (`datakit[fast]`)."""
     try:
         import uvloop

@@ -58,7 +58,7 @@ def _work(pipe: Connection) -> None:
         if isinstance(outcome, Done):
             outcome.meta.setdefault("seconds", round(time.perf_counter() - began, 3))  # `plan` reckons by it
         _send(pipe, (key, outcome))
-        if _resident_mb() > memory_mb:
+        if resident_mb() > memory_mb:
             _send(pipe, "retire")
             return
 
@@ -77,7 +77,7 @@ def _send(pipe: Connection, message: Any) -> None:
         raise _ParentGone from None
 
 
-def _resident_mb() -> float:
+def resident_mb() -> float:
     import psutil
 
     return float(psutil.Process().memory_info().rss) / 1e6
