@@ -76,7 +76,7 @@ class Split(TableTransform):
     Reasons of rejection: pseudo_near_val.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     val: float = Field(default=0.1, gt=0, lt=1)
     """Share of the records that go to validation."""
