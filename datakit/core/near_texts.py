@@ -143,7 +143,8 @@ def _numbers(text: str) -> GramNumbers:
     mixed = characters[:-2] | characters[1:-1] << np.uint64(_BITS) | characters[2:] << np.uint64(2 * _BITS)
     for shift, factor in _MIXING:
         mixed = (mixed ^ mixed >> np.uint64(shift)) * np.uint64(factor)
-    return (mixed ^ mixed >> np.uint64(31)) >> np.uint64(33)
+    numbers: GramNumbers = (mixed ^ mixed >> np.uint64(31)) >> np.uint64(33)
+    return numbers
 
 
 def _signatures(numbers: Iterable[GramNumbers], count: int, size: int) -> npt.NDArray[np.uint32]:
