@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import polars as pl
 
 from datakit.core.chat_columns import chat_columns
-from datakit.core.compared import CHAT, compared_keys
+from datakit.core.compared import BROUGHT, CHAT, compared_keys
 from datakit.core.factored_chats import CHATS
-from datakit.core.judged import chat_digest
+from datakit.core.judged import brought_digest, chat_digest
 from datakit.core.record import GENERAL
 from datakit.core.step_context import StepContext
 from datakit.run.record_frames import RecordFrames
@@ -26,14 +26,28 @@ def compared_records(
         records = batch.filter(pl.col("set").fill_null("") != GENERAL) if "set" in names else batch
         given = records["id"].is_in(own.implode()) if columns.messages == "instead" else None
         keys = compared_keys(records, columns, context.labels, given)
-        chats_read = [context.chats.get(id_) for id_ in keys["id"]] if context.chats else []
-        yield keys.with_columns(pl.Series(CHAT, chats_read, dtype=pl.String)) if any(chats_read) else keys
+        for name, of in ((CHAT, context.chats), (BROUGHT, context.brought)):
+            read = [of.get(id_) for id_ in keys["id"]] if of and (name == CHAT or of != context.chats) else []
+            keys = keys.with_columns(pl.Series(name, read, dtype=pl.String)) if any(read) else keys
+        yield keys
 
 
 def fresh_chats(records: pl.DataFrame) -> dict[str, str]:
     """Id -> digest of the chat, of the records of a reader that bring one."""
     brought = records.select("id", CHATS).filter(pl.col(CHATS).list.len() > 0)
     return {id_: chat_digest(turns) for id_, turns in brought.iter_rows()}
+
+
+def fresh_brought(records: pl.DataFrame, chats: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
+    """Id -> digest of the chat and these columns, of the records of a reader that bring any."""
+    if not columns:
+        return dict(chats)
+    found = {}
+    for row in records.select("id", *columns).iter_rows(named=True):
+        id_ = row.pop("id")
+        if brought := brought_digest(chats.get(id_), row):
+            found[id_] = brought
+    return found
 
 
 def image_digests(digests: Mapping[str, str]) -> dict[str, str | None]:

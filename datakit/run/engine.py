@@ -26,7 +26,7 @@ from datakit.core.workers import BatchWorker, FactoredChatsWorker, Worker
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
-from datakit.run.compared_records import fresh_chats
+from datakit.run.compared_records import fresh_brought, fresh_chats
 from datakit.run.control_characters import ControlCharacters, check_names
 from datakit.run.dropped import NothingLeft as NothingLeft
 from datakit.run.dropped import nothing_left, without_known_ids
@@ -236,7 +236,11 @@ class Engine:
         for frame in frames.batches() if frames else ():
             seen_ids.update(frame["id"])
             after.append(with_schema(frame, schema))
-        way = chat_columns(context).messages if CHATS in columns else "never"
+        asked = chat_columns(context)
+        way = asked.messages if CHATS in columns else "never"
+        passed_on = reader.brought(context)
+        own = [name for name in asked.judged_names if name in columns and passed_on is None]
+        context.brought.update({id_: it for id_, it in (passed_on or {}).items() if id_ not in seen_ids})
         self.progress.start(report.name, 0)
         for batch in map(controls.batch, self._chosen(reader.read(context))):
             fresh, twice = without_known_ids(batch.frame, seen_ids)
@@ -246,6 +250,7 @@ class Engine:
             named.update(fresh["images"].explode().drop_nulls())
             chats = fresh_chats(fresh) if way != "never" else {}
             context.chats.update(chats)
+            context.brought.update(fresh_brought(fresh, chats, own))
             self.chats.update(chats if way == "instead" else ())
             after.append(with_schema(fresh, schema))
         controls.note(report.notes)
