@@ -117,10 +117,10 @@ class KfoldFolder:
         return KfoldRecord.load(self.record_file) if self.record_file.is_file() else None
 
 
-def content_of(image_digests: Sequence[str], text: str | None, chat: str | None = None) -> str:
-    """Digest of a record's pictures (hex sha256 each, in order), own text and chat (core.judged): what a
-    model is asked about that its label does not change."""
-    return judged(None, image_digests, [text], chat)
+def content_of(image_digests: Sequence[str], text: str | None, brought: str | None = None) -> str:
+    """Digest of a record's pictures (hex sha256 each, in order), own text and what else it brings
+    (core.judged): what a model is asked about that its label does not change."""
+    return judged(None, image_digests, [text], brought)
 
 
 def record_beside(predictions: Path) -> KfoldRecord | None:

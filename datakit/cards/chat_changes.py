@@ -46,7 +46,8 @@ class Spread(BaseModel):
 
 
 class LengthShift(BaseModel):
-    """Characters of the prompts, or answers, of all records of training, each once."""
+    """Characters of the prompts, or answers, of all records of training, each once. A prompt is all that the
+    model reads of a chat: the system text as well, and every turn that it does not write."""
 
     what: What
     before: Spread

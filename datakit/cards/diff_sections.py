@@ -202,7 +202,8 @@ def _lengths(lengths: Iterable[LengthShift]) -> list[Block]:
         for when, spread in ((t("before"), shift.before), (t("after"), shift.after))
     ]
     head = [t("characters of"), "", *spread_head]
-    return [Table(head, rows)] if rows else []
+    prompts = t("A prompt counts with its system text and every turn that the model does not write.")
+    return [Table(head, rows), Text(prompts)] if rows else []
 
 
 def _more(rows: list[Moved] | list[ClassShare]) -> list[Block]:

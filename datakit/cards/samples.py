@@ -90,5 +90,6 @@ def thumbnail(path: Path, number: int, *, side_px: int = THUMBNAIL_PX) -> Thumbn
     target = io.BytesIO()
     image.save(target, "JPEG", quality=72)
     return Thumbnail(
-        "data:image/jpeg;base64," + base64.b64encode(target.getvalue()).decode(), f"picture {number}"
+        "data:image/jpeg;base64," + base64.b64encode(target.getvalue()).decode(),
+        t("picture {number}", number=number),
     )

@@ -148,22 +148,29 @@ def _some(names: list[str], most: int = 12) -> str:
 
 
 def verdict_section(build: BuildFolder, verdict: Sequence[Finding]) -> Section:
-    """The verdict as a table, with the commands that show the records."""
+    """The verdict as a table with the commands that show the records; beside lines that ask for a look,
+    those that passed are folded."""
     folder = build.clean(str(build.path.absolute()))
-    rows: list[list[Cell]] = [
-        [
-            told(line.statement),
-            t(line.state if line.state == "passed" else line.state.upper()),
-            told(line.words),
-            "" if line.state == "passed" else Code(command_of(line.kind, folder)),
-        ]
-        for line in verdict
-    ]
+    passed = [line for line in verdict if line.state == "passed"]
+    others = [line for line in verdict if line.state != "passed"]
     blocks: list[Block] = [Text(state_words(verdict) + t("."))] if verdict else []
-    return Section(
-        t("Verdict"),
-        [*blocks, Table([t("what should hold"), t("result"), t("found"), t("show the records")], rows)],
-    )
+    head = [t("what should hold"), t("result"), t("found")]
+    if others or not passed:
+        rows: list[list[Cell]] = [
+            [
+                told(line.statement),
+                t(line.state.upper()),
+                told(line.words),
+                Code(command_of(line.kind, folder)),
+            ]
+            for line in others
+        ]
+        blocks.append(Table([*head, t("show the records")], rows))
+    if passed:
+        fine: list[list[Cell]] = [[told(line.statement), t(line.state), told(line.words)] for line in passed]
+        folded = t(_STATES["passed"], count=len(passed)) if others else ""
+        blocks.append(Table(head, fine, folded))
+    return Section(t("Verdict"), blocks)
 
 
 def state_words(lines: Sequence[Finding]) -> str:

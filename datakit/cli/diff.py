@@ -32,7 +32,8 @@ Limits of --fail-on, NAME>NUMBER or NAME>SHARE%:
   prompts        records of both with another prompt
   answers        records of both with another answer
   balance        points by which the share of a class in training moved most
-  prompt_length  mean characters of a prompt in training, up or down
+  prompt_length  mean characters of a prompt in training (with its system
+                 text), up or down
   answer_length  mean characters of an answer in training, up or down
   settings       lines of the recipe, files and sources that differ
   score_drop     points that a score fell at least, by its 95% interval (of an

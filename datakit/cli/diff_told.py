@@ -83,7 +83,7 @@ def _items(diff: Diff, most: int | None, texts: int | None) -> list[Item]:
     told.group("Records in another part", diff.splits, _move)
     told.texts(diff.texts, texts)
     told.group("Rows of a class in training", diff.classes, _class)
-    told.group("Lengths in training, characters", diff.lengths, _length)
+    told.group("Lengths in training, characters (a prompt with its system text)", diff.lengths, _length)
     told.group("Scores, with 95% intervals", diff.scores, score_line)
     if diff.same:
         told.line("Both hold the same records and chats.")

@@ -49,6 +49,8 @@ class Table:
     kind: ClassVar[str] = "table"
     head: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    folded: str = ""
+    """The words that it stands folded under; "" for one that is open. Print shows it either way."""
 
     def numeric(self, column: int) -> bool:
         """Whether the column holds numbers, which stand to the right."""

@@ -60,6 +60,12 @@ class ChatColumns:
         """All columns that are compared, where records have them."""
         return tuple(dict.fromkeys((*self.question_names, *self.fields, *self.behind)))
 
+    @property
+    def judged_names(self) -> tuple[str, ...]:
+        """Those that a decision about a record rests on besides its label, text, pictures and chat."""
+        asked = {*self.question, *self.fields, *self.behind}
+        return tuple(sorted(asked - _PLACES - {LABEL, "text"}))
+
 
 def chat_columns(context: StepContext) -> ChatColumns:
     """The columns that the last renderer among the context's steps uses; of several tasks those of all.

@@ -30,6 +30,9 @@ KEYS = {
 CHAT = "chat"
 """Column beside those of KEYS where records bring chats that are trained on: core.judged.chat_digest of the
 chat as it was read; null without."""
+BROUGHT = "brought"
+"""Column beside those where records have more of the source's own that is asked or answered, such as a title:
+core.judged.brought_digest of that and the chat; null without."""
 _BETWEEN = "\x1f"
 _SHOWN_CHARS = 80
 _REMEMBERED = 100_000

@@ -124,6 +124,10 @@ class StepContext:
     """Id of a record that brings a chat which is trained on -> core.judged.chat_digest of it as it was read;
     none in worker processes."""
 
+    brought: dict[str, str] = field(default_factory=dict, compare=False)
+    """Id of a record that brings such a chat, or columns of its source that are asked or answered ->
+    core.judged.brought_digest of them as they were read; none in worker processes."""
+
     marks_places: bool = True
     """Whether the lines that ask for the answer's form mark what is to be filled in; not for models that were
     trained without."""
@@ -235,4 +239,4 @@ class StepContext:
         }
         state = {key: value for key, value in self.__dict__.items() if key not in hidden}
         # the store stays in the engine's process
-        return {**state, "sub_results": MemorySubResults(), "chats": {}}
+        return {**state, "sub_results": MemorySubResults(), "chats": {}, "brought": {}}

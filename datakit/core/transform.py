@@ -190,6 +190,11 @@ class Reader(Transform):
     def files(self, context: StepContext) -> list[Path]:
         """The files that the records come from: when none has changed, a build can be reused."""
 
+    def brought(self, context: StepContext) -> Mapping[str, str] | None:
+        """Id -> core.judged.brought_digest of the records whose source says what they brought first; None for
+        a source whose columns are the records' own."""
+        return None
+
     def source_columns(self, context: StepContext) -> list[str]:
         """What the columns are called in the source, for people; those of the records when not given."""
         return [name for name in self.columns(context) if name not in BASE]

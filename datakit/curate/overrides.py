@@ -207,7 +207,7 @@ class _Work:
         outcome = decided(
             list(self._known(lines, may_be_predicted)),
             label,
-            lambda name: judged(name, pictures, [row["text"]], self.context.chats.get(row["id"])),
+            lambda name: judged(name, pictures, [row["text"]], self.context.brought.get(row["id"])),
             predicted=may_be_predicted,
         )
         self.faults += [("changed", line, "") for line in outcome.stale]

@@ -203,7 +203,7 @@ def _contents(table: pl.DataFrame, context: StepContext) -> Callable[[str], str]
     def content(id_: str) -> str:
         paths, text = records[id_]
         pictures = [context.files.sha256(path) for path in paths or ()]
-        return content_of(pictures, text, context.chats.get(id_))
+        return content_of(pictures, text, context.brought.get(id_))
 
     return content
 
@@ -263,7 +263,7 @@ def _with_records(
                     known.name if known else record["label"],
                     pictures,
                     [record["text"]],
-                    context.chats.get(one.id),
+                    context.brought.get(one.id),
                 ),
             }
         )

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.ledger import Score, ledger_of, read_scores, versions
-from datakit.artifacts.metric_names import main_metrics, metric, shown, shown_change
+from datakit.artifacts.ledger import Figure, Score, ledger_of, read_scores, versions
+from datakit.artifacts.metric_names import main_metrics, metric, shown
+from datakit.cards.score_words import difference_text
+from datakit.core.wording import t
 from datakit.evaluation import bootstrap, metrics
 from datakit.evaluation.evaluation import Evaluated, Evaluation
 from datakit.evaluation.ledger import Entry, entry_since, family, score_of
@@ -73,7 +75,10 @@ def since_last(evaluated: Evaluated, build: BuildFolder, outcomes: Path) -> Entr
 def words_of_chance(by_chance: Chance) -> str:
     """What chance means here."""
     line = " ".join(by_chance.answer.split())
-    return f"By chance: what always answering “{line[:60]}{'…' if len(line) > 60 else ''}” would be worth."
+    return t(
+        "By chance: what always answering “{answer}” would be worth.",
+        answer=f"{line[:60]}{'…' if len(line) > 60 else ''}",
+    )
 
 
 def words_of_last(entry: Entry) -> str:
@@ -81,17 +86,18 @@ def words_of_last(entry: Entry) -> str:
     before = entry.before
     assert before is not None  # `entry_since` has one
     who = ", ".join(part for part in (before.name, before.model, before.run_id) if part)
-    words = f"Before: {who}, of {before.date[:10]}."
+    words = t("Before: {who}, of {date}.", who=who, date=before.date[:10])
     name, *_ = (*main_metrics(before.task), "")
     if entry.difference is None or not name:
-        return f"{words} The two share no record, so the difference may be one of records."
+        return words + t(" The two share no record, so the difference may be one of records.")
     interval = entry.difference.interval
-    unit = " points" if metric(name).is_share else ""
-    verdict = "told from chance" if entry.difference.significant else "may be chance"
-    return (
-        f"{words} On the {entry.compared:,} records of both, {metric(name).title} "
-        f"{shown_change(name, interval.value)}{unit} ({shown_change(name, interval.low)} to "
-        f"{shown_change(name, interval.high)}, p {entry.difference.p:.3g}): {verdict}."
+    return words + t(
+        " On the {count:,} records of both, {title} {change}, p {p:.3g}: {verdict}.",
+        count=entry.compared,
+        title=t(metric(name).title),
+        change=difference_text(name, Figure(value=interval.value, low=interval.low, high=interval.high)),
+        p=entry.difference.p,
+        verdict=t("told from chance" if entry.difference.significant else "may be chance"),
     )
 
 

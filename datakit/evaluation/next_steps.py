@@ -13,6 +13,7 @@ from datakit.core.counted import counted
 from datakit.core.labels import LabelSet
 from datakit.core.record import TRAIN
 from datakit.core.scripts import comment, shell_words
+from datakit.core.wording import later, t, told
 from datakit.evaluation.confusion import Pair, label_named
 from datakit.evaluation.evaluation import Evaluation
 from datakit.evaluation.metrics import wilson
@@ -22,7 +23,7 @@ from datakit.evaluation.tasks import Task
 from datakit.evaluation.wrong import Wrong
 from datakit.pages.blocks import Block, Cell, CodeBlock, Section, Table, Text
 
-TITLE = "What to do next"
+TITLE = later("What to do next")
 MOST_PAIRS = 3
 MOST_SUSPECTS = 10
 MOST_CLASSES = 15
@@ -33,6 +34,7 @@ FEW = 20
 """Records below which the recall of a class is uncertain by twenty points and more to either side."""
 GOOD = 0.95
 """Share of right answers that pseudo-labels should have."""
+_TIMES = {1: later("once"), 2: later("twice")}
 
 
 def next_section(evaluation: Evaluation, wrong: Sequence[Wrong], build: BuildFolder) -> Section:
@@ -46,7 +48,8 @@ def next_section(evaluation: Evaluation, wrong: Sequence[Wrong], build: BuildFol
         *_unread(evaluation, place),
         *(_threshold(evaluation, place) if label else ()),
     ]
-    return Section(TITLE, blocks or [Text("Nothing stands out: every answer is right. Try harder records.")])
+    nothing = Text(t("Nothing stands out: every answer is right. Try harder records."))
+    return Section(t(TITLE), blocks or [nothing])
 
 
 def _confusions(evaluation: Evaluation, place: str, labels: LabelSet | None) -> Iterator[Block]:
@@ -58,16 +61,22 @@ def _confusions(evaluation: Evaluation, place: str, labels: LabelSet | None) -> 
     sentences: list[str] = []
     for pair in costly:
         share = points((pair.count + pair.back) / evaluation.records)
-        back = f" and {_times(pair.back)} the other way" if pair.back else ""
+        back = t(" and {times} the other way", times=_times(pair.back)) if pair.back else ""
         yield Text(
-            f"Tell {pair.truth} and {pair.answered} apart: {_times(pair.count)} {pair.truth} was answered "
-            f"with {pair.answered}{back}. Without these mistakes the accuracy would be {share} points "
-            "higher. An example:"
+            t(
+                "Tell {truth} and {answered} apart: {times} {truth} was answered with {answered}{back}. "
+                "Without these mistakes the accuracy would be {share} points higher. An example:",
+                truth=pair.truth,
+                answered=pair.answered,
+                times=_times(pair.count),
+                back=back,
+                share=share,
+            )
         )
         yield CodeBlock(_why(place, pair.examples[0].id, f"{pair.truth} → {pair.answered}"), "bash")
         sentences += _sentences(pair, evaluation, labels)
     if sentences:
-        yield Text("Sentences to add to the descriptions in the label file, to be read first:")
+        yield Text(t("Sentences to add to the descriptions in the label file, to be read first:"))
         yield CodeBlock("\n".join(dict.fromkeys(sentences)))
 
 
@@ -84,23 +93,36 @@ def _suspects(wrong: Sequence[Wrong], place: str, *, is_label: bool) -> Iterator
     if not wrong:
         return
     sure = [row for row in wrong if row.confidence is not None and row.confidence >= SURE and row.answered]
-    remedy = (
+    remedy = t(
         "Where the label is wrong, correct it in the file and line that the command names; then build again."
     )
     if sure:
         shown = sure[:MOST_SUSPECTS]
-        more = f" The first {len(shown)}:" if len(shown) < len(sure) else ""
+        more = t(" The first {shown}:", shown=len(shown)) if len(shown) < len(sure) else ""
         yield Text(
-            f"Look at {counted(len(sure), 'label')} first: the model is sure of another answer (confidence "
-            f"from {percent(SURE)} on). {remedy}{more}"
+            t(
+                "Look at {labels} first: the model is sure of another answer (confidence from {share} on). "
+                "{remedy}{more}",
+                labels=_counted(len(sure), "label"),
+                share=percent(SURE),
+                remedy=remedy,
+                more=more,
+            )
         )
     elif not is_label or all(row.confidence is None for row in wrong):
         shown = [row for row in wrong if row.answered][:MOST_SUSPECTS]
         if not shown:
             return
-        yield Text(f"Look at the records that were answered wrongly, such as these. {remedy}")
+        yield Text(
+            t("Look at the records that were answered wrongly, such as these. {remedy}", remedy=remedy)
+        )
     else:
-        yield Text(f"No label is suspected: no wrong answer has a confidence of {percent(SURE)} or more.")
+        yield Text(
+            t(
+                "No label is suspected: no wrong answer has a confidence of {share} or more.",
+                share=percent(SURE),
+            )
+        )
         return
     lines = [_why(place, row.id, _told(row)) for row in shown]
     yield CodeBlock("\n".join(lines), "bash")
@@ -128,17 +150,22 @@ def _few(evaluation: Evaluation, build: BuildFolder) -> Iterator[Block]:
     rows: list[list[Cell]] = []
     for figures in few[:MOST_CLASSES]:
         recall = wilson(round(figures.recall * figures.support), figures.support)
-        ends = f"{points(recall.low)} to {points(recall.high)}"
+        ends = t("{low} to {high}", low=points(recall.low), high=points(recall.high))
         rows.append(
             [figures.label, figures.support, trained.get(figures.label), points(figures.recall), ends]
         )
-    more = f" The rarest {len(rows)}:" if len(rows) < len(few) else ""
+    more = t(" The rarest {shown}:", shown=len(rows)) if len(rows) < len(few) else ""
     yield Text(
-        f"Do not trust the figures of {counted(len(few), 'class')} yet: the split has fewer than {FEW} "
-        "records of each. Hold more records out (val: of curate.split), gather some, and have the rare ones "
-        f"repeated in training (balance.resample).{more}"
+        t(
+            "Do not trust the figures of {classes} yet: the split has fewer than {few} records of each. Hold "
+            "more records out (val: of curate.split), gather some, and have the rare ones repeated in "
+            "training (balance.resample).{more}",
+            classes=_counted(len(few), "class"),
+            few=FEW,
+            more=more,
+        )
     )
-    head = ["class", "records", "in training", "recall, %", "95% interval"]
+    head = [t("class"), t("records"), t("in training"), t("recall, %"), t("95% interval")]
     if not trained:
         head, rows = [head[0], head[1], *head[3:]], [[row[0], row[1], *row[3:]] for row in rows]
     yield Table(head, rows)
@@ -162,13 +189,19 @@ def _unread(evaluation: Evaluation, place: str) -> Iterator[Block]:
     unread = sum(evaluation.problems.values()) - missing
     words = ["datakit", "predict", place, "--split", evaluation.split]
     if missing:
-        asked = counted(missing, "record")
-        yield Text(f"Ask again for {asked} without an answer; those that have one are not asked:")
+        asked = _counted(missing, "record")
+        yield Text(
+            t("Ask again for {records} without an answer; those that have one are not asked:", records=asked)
+        )
         yield CodeBlock(shell_words(words), "bash")
     if unread and evaluation.task in (Task.LABEL, Task.LABELS):
         yield Text(
-            f"Have {unread:,} answers that state nothing of the label file, "
-            f"{percent(unread / evaluation.records)} of all, decoded within it:"
+            t(
+                "Have {count:,} answers that state nothing of the label file, {share} of all, decoded "
+                "within it:",
+                count=unread,
+                share=percent(unread / evaluation.records),
+            )
         )
         yield CodeBlock(shell_words([*words, "--closed"]), "bash")
 
@@ -186,15 +219,24 @@ def _threshold(evaluation: Evaluation, place: str) -> Iterator[Block]:
     chosen = next(good, None)
     if chosen is None or chosen.accuracy is None:
         yield Text(
-            f"Take no pseudo-labels yet: at no confidence are {percent(GOOD)} of {FEW} or more answers right."
+            t(
+                "Take no pseudo-labels yet: at no confidence are {share} of {few} or more answers right.",
+                share=percent(GOOD),
+                few=FEW,
+            )
         )
         return
     low = wilson(round(chosen.accuracy * chosen.count), chosen.count).low
     yield Text(
-        f"Take answers with a confidence of {chosen.confidence:g} or more as pseudo-labels of new pictures: "
-        f"on this split {percent(chosen.accuracy)} of these are right (at least {percent(low)}, at 95%), "
-        f"and {percent(chosen.share)} of all answers are as sure. The second command keeps them as records "
-        "for read.jsonl (with image_root: /):"
+        t(
+            "Take answers with a confidence of {confidence:g} or more as pseudo-labels of new pictures: on "
+            "this split {right} of these are right (at least {low}, at 95%), and {share} of all answers are "
+            "as sure. The second command keeps them as records for read.jsonl (with image_root: /):",
+            confidence=chosen.confidence,
+            right=percent(chosen.accuracy),
+            low=percent(low),
+            share=percent(chosen.share),
+        )
     )
     keep = f"select(.confidence >= {chosen.confidence:g}) | {{image: .images[0], label: .predicted}}"
     yield CodeBlock(
@@ -205,4 +247,9 @@ def _threshold(evaluation: Evaluation, place: str) -> Iterator[Block]:
 
 
 def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
+    return t(_TIMES[count]) if count in _TIMES else t("{count:,} times", count=count)
+
+
+def _counted(count: int, thing: str) -> str:
+    """A number of things in the language that is spoken."""
+    return told(counted(count, thing))

@@ -1,20 +1,25 @@
-"""An evaluation as a page: what it is worth, where it errs, and what to change in the labels."""
+"""An evaluation as a page in the data's language: its worth, its errors, and what to change in the labels."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.metric_names import metric, shown, shown_ends
+from datakit.artifacts.metric_names import metric, shown
 from datakit.artifacts.predictions import NOT_ANSWERED
 from datakit.cards.confusions import WORDS, Shown, comparison
+from datakit.cards.language import language_of_card
+from datakit.cards.samples import first_rows
+from datakit.cards.score_words import ends_text
 from datakit.core.regular_files import read_regular, regular_path
 from datakit.core.replacing import check_replaceable
+from datakit.core.wording import speaking, t, told
 from datakit.evaluation.beside import chance, since_last, words_of_chance, words_of_last
 from datakit.evaluation.confusion import Example, Pair
 from datakit.evaluation.evaluation import Evaluated, Evaluation
@@ -80,7 +85,9 @@ def write_evaluation(
     os.replace(draft, document)
     wrong = wrong_records(evaluated.outcomes)
     wrong_file = write_wrong(wrong, folder / name, BuildSource(build).images_of)
-    card = page(evaluated, build, name, wrong, since_last(evaluated, build, table))
+    last = since_last(evaluated, build, table)
+    with speaking(language := language_of_card(build, first_rows(build))):
+        card = replace(page(evaluated, build, name, wrong, last), language=language)
     return [document, table, wrong_file, *write_pages(card, folder, kept)]
 
 
@@ -98,12 +105,12 @@ def _is_outcomes(path: Path) -> bool:
 def page(
     evaluated: Evaluated, build: BuildFolder, name: str, wrong: Sequence[Wrong], last: Entry | None
 ) -> Card:
-    """All that the page says, before it is laid out."""
+    """All that the page says, before it is laid out, in the language that is spoken."""
     evaluation = evaluated.evaluation
     is_label = evaluation.task is Task.LABEL
     own = _sections_of_label(evaluation, build) if is_label else sections_of_values(evaluation, build)
     sections = [
-        Section("Scores", _scores(evaluated, last)),
+        Section(t("Scores"), _scores(evaluated, last)),
         comparison_section(evaluation),
         unread_section(evaluation),
         *own,
@@ -113,7 +120,7 @@ def page(
     ]
     return Card(
         name=f"{evaluation.build}, {evaluation.split}",
-        title="Evaluation",
+        title=t("Evaluation"),
         file=name,
         lead=lead(evaluation),
         notices=notices(evaluation),
@@ -124,7 +131,7 @@ def page(
 
 def _sections_of_label(evaluation: Evaluation, build: BuildFolder) -> list[Section]:
     return [
-        Section("Classes", [class_table(evaluation)]),
+        Section(t("Classes"), [class_table(evaluation)]),
         _confusion(evaluation),
         _pairs(evaluation, build),
         _labels(evaluation),
@@ -137,31 +144,42 @@ def lead(evaluation: Evaluation) -> str:
     if evaluation.task is not Task.LABEL:
         return lead_of_values(evaluation)
     accuracy = evaluation.metrics["accuracy"]
-    who = evaluation.model or "The model"
+    who = evaluation.model or t("The model")
     right = round(accuracy.value * evaluation.records)
-    return (
-        f"{who} answers {right:,} of {evaluation.records:,} records of the split {evaluation.split} rightly: "
-        f"{percent(accuracy.value)}, with a 95% interval from {percent(accuracy.low)} to "
-        f"{percent(accuracy.high)}."
+    return t(
+        "{who} answers {right:,} of {count:,} records of the split {split} rightly: {accuracy}, with a 95% "
+        "interval from {low} to {high}.",
+        who=who,
+        right=right,
+        count=evaluation.records,
+        split=evaluation.split,
+        accuracy=percent(accuracy.value),
+        low=percent(accuracy.low),
+        high=percent(accuracy.high),
     )
 
 
 def notices(evaluation: Evaluation) -> list[str]:
     """What a reader must know first: records and answers that did not find each other."""
-    texts = [f"{edit}." for edit in evaluation.edited]
-    texts += [f"{line}." for line in trouble_lines(evaluation)]
+    stop = t(". ").rstrip()
+    texts = [f"{told(edit)}{stop}" for edit in evaluation.edited]
+    texts += [f"{line}{stop}" for line in trouble_lines(evaluation)]
     if evaluation.evidence is not None:
-        texts.append(str(evaluation.evidence))
-    texts += [f"{line}." for line in cut_lines(evaluation)]
+        texts.append(told(str(evaluation.evidence)))
+    texts += [f"{told(line)}{stop}" for line in cut_lines(evaluation)]
     if evaluation.task is not Task.LABEL:
         return [*texts, *notices_of_values(evaluation)]
     if "missing" in evaluation.trouble and evaluation.problems.get(NOT_ANSWERED):
-        texts.append("Records without an answer count as wrong.")
+        texts.append(t("Records without an answer count as wrong."))
     if evaluation.records < 200:
         accuracy = evaluation.metrics["accuracy"]
         half = (accuracy.high - accuracy.low) / 2
         texts.append(
-            f"{evaluation.records:,} records leave the accuracy uncertain by ±{100 * half:.0f} points."
+            t(
+                "{count:,} records leave the accuracy uncertain by ±{half:.0f} points.",
+                count=evaluation.records,
+                half=100 * half,
+            )
         )
     return texts
 
@@ -177,17 +195,18 @@ def _scores(evaluated: Evaluated, last: Entry | None) -> list[Block]:
 
     rows: list[list[Cell]] = []
     for name, figure in evaluated.evaluation.metrics.items():
-        ends = shown_ends(name, figure.low, figure.high) if is_label else _ends(name, figure)
+        ends = ends_text(name, figure.low, figure.high) if is_label else _ends(name, figure)
         before = [cell(name, old[name].value if name in old else None)] if last is not None else []
         score = cell(name, figure.value)
-        rows.append([metric(name).title, score, ends, cell(name, by_chance.figures.get(name)), *before])
-    head = ["score", "%" if is_label else "", "95% interval", "by chance", *(["before"] if last else [])]
+        rows.append([t(metric(name).title), score, ends, cell(name, by_chance.figures.get(name)), *before])
+    head = [t("score"), "%" if is_label else "", t("95% interval"), t("by chance")]
+    head += [t("before")] if last else []
     words = [words_of_chance(by_chance), *([words_of_last(last)] if last else [])]
     return [Table(head, rows), *map(Text, words)]
 
 
 def _ends(name: str, figure: Interval) -> str:
-    return f"{shown(name, figure.low)} to {shown(name, figure.high)}"
+    return t("{low} to {high}", low=shown(name, figure.low), high=shown(name, figure.high))
 
 
 def _confusion(evaluation: Evaluation) -> Section:
@@ -202,17 +221,20 @@ def _confusion(evaluation: Evaluation) -> Section:
     unread = any(row[-1] for row in cells)
     if not unread:
         cells = [row[:-1] for row in cells]
-    title = "Truth against answer"
+    title = t("Truth against answer")
     if len(places) < len(labels):
-        title += f" (the {len(places)} classes with most mistakes of {len(labels):,})"
-    svg = charts.matrix(title, names, cells, ("truth", "answer"), "none")
-    alt = f"{title}: {sum(sum(row) for row in counts) - sum(counts[at][at] for at in range(len(labels))):,} "
-    return Section("Confusion", [Chart("confusion", f"{alt}answers off the diagonal.", svg)])
+        title += t(
+            " (the {shown} classes with most mistakes of {count:,})", shown=len(places), count=len(labels)
+        )
+    svg = charts.matrix(title, names, cells, (t("truth"), t("answer")), t("none"))
+    off = sum(sum(row) for row in counts) - sum(counts[at][at] for at in range(len(labels)))
+    alt = t("{title}: {count:,} answers off the diagonal.", title=title, count=off)
+    return Section(t("Confusion"), [Chart("confusion", alt, svg)])
 
 
 def _pairs(evaluation: Evaluation, build: BuildFolder) -> Section:
     if not evaluation.pairs:
-        return Section("Mistakes", [])
+        return Section(t("Mistakes"), [])
     rows: list[list[Cell]] = [
         [
             pair.truth,
@@ -220,15 +242,16 @@ def _pairs(evaluation: Evaluation, build: BuildFolder) -> Section:
             pair.count,
             points(pair.share),
             pair.back,
-            "yes" if pair.known else "no",
+            t("yes" if pair.known else "no"),
             Code(pair.examples[0].id),
         ]
         for pair in evaluation.pairs
     ]
-    head = ["truth", "answered", "records", "% of class", "the other way", "known", "such as"]
-    words = Text("Known are pairs that the label file lists under `confusable_with`.")
+    head = [t("truth"), t("answered"), t("records"), t("% of class"), t("the other way"), t("known")]
+    head.append(t("such as"))
+    words = Text(t("Known are pairs that the label file lists under `confusable_with`."))
     beside = [_beside(pair, build) for pair in evaluation.pairs[:MOST_COMPARED]]
-    return Section("Mistakes", [Table(head, rows), words, Text(WORDS), *beside])
+    return Section(t("Mistakes"), [Table(head, rows), words, Text(t(WORDS)), *beside])
 
 
 def _beside(pair: Pair, build: BuildFolder) -> Comparison:
@@ -238,22 +261,26 @@ def _beside(pair: Pair, build: BuildFolder) -> Comparison:
 
 
 def _shown(example: Example) -> Shown:
-    note = "" if example.confidence is None else f"confidence {percent(example.confidence)}"
-    if example.confidence is None and not example.answer:
-        note = "trained on"
+    sure = example.confidence
+    note = "" if sure is None else t("confidence {share}", share=percent(sure))
+    if sure is None and not example.answer:
+        note = t("trained on")
     return Shown(example.id, example.images, example.text, note)
 
 
 def _labels(evaluation: Evaluation) -> Section:
     text = snippet(evaluation.proposals)
     if not text:
-        return Section("Proposals for the label file", [])
+        return Section(t("Proposals for the label file"), [])
     return Section(
-        "Proposals for the label file",
+        t("Proposals for the label file"),
         [
             Text(
-                "Classes that were mixed up more than once, as entries to paste. Words in quotation marks "
-                "stand in most training pictures of one class and in few of the other. Read them first."
+                t(
+                    "Classes that were mixed up more than once, as entries to paste. Words in quotation "
+                    "marks stand in most training pictures of one class and in few of the other. Read them "
+                    "first."
+                )
             ),
             CodeBlock(text.rstrip(), "yaml"),
         ],
@@ -263,18 +290,21 @@ def _labels(evaluation: Evaluation) -> Section:
 def _calibration(evaluation: Evaluation) -> Section:
     figures = evaluation.calibration
     if figures is None:
-        return Section("Confidence", [])
-    words = (
-        f"{figures.count:,} answers have a confidence, on average {percent(figures.mean_confidence)}; "
-        f"{percent(figures.accuracy)} of them are right. The expected calibration error is "
-        f"{points(figures.ece)} points."
+        return Section(t("Confidence"), [])
+    words = t(
+        "{count:,} answers have a confidence, on average {mean}; {right} of them are right. The expected "
+        "calibration error is {error} points.",
+        count=figures.count,
+        mean=percent(figures.mean_confidence),
+        right=percent(figures.accuracy),
+        error=points(figures.ece),
     )
     if figures.without:
-        words += f" {figures.without:,} labels came without a confidence."
+        words += t(" {count:,} labels came without a confidence.", count=figures.without)
     chart = charts.against_diagonal(
-        "Confidence against accuracy",
+        t("Confidence against accuracy"),
         [(bin_.confidence, bin_.accuracy, bin_.count) for bin_ in figures.bins],
-        ("mean confidence", "share that is right"),
+        (t("mean confidence"), t("share that is right")),
     )
     rows: list[list[Cell]] = [
         [
@@ -286,26 +316,35 @@ def _calibration(evaluation: Evaluation) -> Section:
         for threshold in figures.thresholds
     ]
     return Section(
-        "Confidence",
+        t("Confidence"),
         [
             Text(words),
-            Chart("reliability", f"Reliability: {words}", chart),
-            Text("What remains when only sure answers are taken, as pseudo-labels are:"),
-            Table(["confidence at least, %", "answers", "% of them", "right, %"], rows),
+            Chart("reliability", t("Reliability: {words}", words=words), chart),
+            Text(t("What remains when only sure answers are taken, as pseudo-labels are:")),
+            Table([t("confidence at least, %"), t("answers"), t("% of them"), t("right, %")], rows),
         ],
     )
 
 
 def _about(evaluation: Evaluation) -> Section:
     bullets = [
-        f"Answers: {evaluation.run} (sha256 {evaluation.predictions_sha256[:12]}), scored {evaluation.date}.",
-        f"Build: {evaluation.build}, content {evaluation.content[:12]}.",
+        t(
+            "Answers: {run} (sha256 {digest}), scored {date}.",
+            run=evaluation.run,
+            digest=evaluation.predictions_sha256[:12],
+            date=evaluation.date,
+        ),
+        t("Build: {build}, content {content}.", build=evaluation.build, content=evaluation.content[:12]),
         method(evaluation),
     ]
     if evaluation.tokens_in is not None or evaluation.tokens_out is not None:
         bullets.append(
-            f"{evaluation.tokens_in or 0:,} tokens went in and {evaluation.tokens_out or 0:,} came out."
+            t(
+                "{in_count:,} tokens went in and {out_count:,} came out.",
+                in_count=evaluation.tokens_in or 0,
+                out_count=evaluation.tokens_out or 0,
+            )
         )
     if evaluation.seconds_per_record is not None:
-        bullets.append(f"An answer took {evaluation.seconds_per_record:.2f} s on average.")
-    return Section("How it was made", [Bullets(bullets)])
+        bullets.append(t("An answer took {seconds:.2f} s on average.", seconds=evaluation.seconds_per_record))
+    return Section(t("How it was made"), [Bullets(bullets)])

@@ -13,6 +13,7 @@ from datakit.artifacts.predictions import Prediction
 from datakit.core.replacing import set_aside
 from datakit.core.spreadsheets import text_cell
 from datakit.core.visible import visible
+from datakit.core.wording import t
 from datakit.evaluation.confusion import Images
 from datakit.evaluation.outcomes import Outcomes
 from datakit.evaluation.tasks import Task
@@ -107,15 +108,20 @@ def _cells(row: Wrong, images: Sequence[str]) -> tuple[str, ...]:
 def wrong_section(rows: Sequence[Wrong], task: Task) -> Section:
     """The first hundred as a table, and where the others are."""
     if not rows:
-        return Section("Wrong answers", [])
+        return Section(t("Wrong answers"), [])
     shown = rows[:MOST_ROWS]
-    what = "answers outside of the tolerance" if task is Task.NUMBER else "records that were answered wrongly"
-    words = f"{len(rows):,} {what}" + (
-        f"; the first {len(shown)}, the surest in front:"
-        if len(shown) < len(rows)
-        else ", the surest in front:"
+    words = t(
+        "{count:,} answers outside of the tolerance"
+        if task is Task.NUMBER
+        else "{count:,} records that were answered wrongly",
+        count=len(rows),
     )
-    head = ["record", "truth", "answered", "confidence, %"]
+    words += (
+        t("; the first {shown}, the surest in front:", shown=len(shown))
+        if len(shown) < len(rows)
+        else t(", the surest in front:")
+    )
+    head = [t("record"), t("truth"), t("answered"), t("confidence, %")]
     cells: list[list[Cell]] = [
         [
             Code(row.id),
@@ -125,9 +131,10 @@ def wrong_section(rows: Sequence[Wrong], task: Task) -> Section:
         ]
         for row in shown
     ]
-    link = Link(f"All {len(rows):,} with their answers and reasons, as a table ({FILE})", FILE)
+    told = t("All {count:,} with their answers and reasons, as a table ({file})", count=len(rows), file=FILE)
+    link = Link(told, FILE)
     blocks: list[Block] = [Text(words), Table(head, cells), link]
-    return Section("Wrong answers", blocks)
+    return Section(t("Wrong answers"), blocks)
 
 
 def _short(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from datakit.artifacts.chat_contents import chats_of
+from datakit.artifacts.chat_contents import brought_of
 from datakit.artifacts.image_contents import ImageContents
 from datakit.artifacts.kfold import KfoldFolder, content_of
 from datakit.artifacts.originals import originals
@@ -67,9 +67,9 @@ def read_folds(folder: KfoldFolder, k: int) -> FoldRecords:
             (id_, canonical(label, build.labels), part)
             for id_, label, part in table.select("id", "label", "part").iter_rows()
         ]
-        images, chats = ImageContents(build), chats_of(build)
+        images, brought = ImageContents(build), brought_of(build)
         for id_, paths, text in table.filter(part=VAL).select("id", "images", "text").iter_rows():
-            found.content[id_] = content_of(images.of(paths), text, chats.get(id_))
+            found.content[id_] = content_of(images.of(paths), text, brought.get(id_))
         found.contents[f"fold-{number}"] = build.manifest.content
         found.shown[number] = Counter(label for _, label, part in rows if part == TRAIN and label is not None)
         for id_, label, part in rows:

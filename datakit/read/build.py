@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.chat_contents import own_columns_of
 from datakit.core.errors import UserError
 from datakit.core.outcome import Batch
 from datakit.core.record import BASE, COLUMNS, GENERAL
@@ -79,6 +80,10 @@ class Build(Reader):
             raise not_parquet(path, error) from None
         if not count:
             raise empty_source([path])
+
+    def brought(self, context: StepContext) -> Mapping[str, str] | None:
+        """What the records of the build brought: a decision about them holds for what is made of it too."""
+        return own_columns_of(BuildFolder(context.path(self.path)))
 
     def _wanted(self, path: Path) -> pl.LazyFrame:
         frame = pl.scan_parquet(regular_path(path), glob=False)

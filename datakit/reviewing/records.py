@@ -12,7 +12,7 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.changed_files import changed_files, shown_changes
-from datakit.artifacts.chat_contents import chats_of
+from datakit.artifacts.chat_contents import brought_of
 from datakit.artifacts.image_contents import ImageContents
 from datakit.artifacts.predictions import Prediction
 from datakit.core.judged import canonical, judged
@@ -135,17 +135,17 @@ class PageRecords:
         """Per record the digest of what is judged."""
         contents = ImageContents(self.build)
         texts = self.frame["text"].to_list() if self._is_text("text") else [None] * self.count
-        chat_of = chats_of(self.build)
-        chats = [chat_of.get(id_) for id_ in self.frame["id"]]
-        rows = zip(self.frame["label"].to_list(), self.frame["images"].to_list(), texts, chats, strict=True)
+        brought_by = brought_of(self.build)
+        brought = [brought_by.get(id_) for id_ in self.frame["id"]]
+        rows = zip(self.frame["label"].to_list(), self.frame["images"].to_list(), texts, brought, strict=True)
         return [
             judged(
                 canonical(label, self.build.labels),
                 contents.of(images),
                 [text],
-                chat,
+                besides,
             )
-            for label, images, text, chat in rows
+            for label, images, text, besides in rows
         ]
 
     def columns(self) -> Row:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
 from datakit.core.chat_columns import chat_columns
-from datakit.core.compared import CHAT, compared_keys
+from datakit.core.compared import BROUGHT, CHAT, compared_keys
 from datakit.core.factored_chats import CHATS
-from datakit.core.judged import chat_digest
+from datakit.core.judged import brought_digest, chat_digest
 from datakit.core.record import GENERAL
 from datakit.core.step_context import StepContext
+from datakit.core.transform import Reader
 from datakit.run.record_frames import RecordFrames
 
 
@@ -26,12 +29,45 @@ def compared_records(
         records = batch.filter(pl.col("set").fill_null("") != GENERAL) if "set" in names else batch
         given = records["id"].is_in(own.implode()) if columns.messages == "instead" else None
         keys = compared_keys(records, columns, context.labels, given)
-        chats_read = [context.chats.get(id_) for id_ in keys["id"]] if context.chats else []
-        yield keys.with_columns(pl.Series(CHAT, chats_read, dtype=pl.String)) if any(chats_read) else keys
+        for name, of in ((CHAT, context.chats), (BROUGHT, context.brought)):
+            read = [of.get(id_) for id_ in keys["id"]] if of and (name == CHAT or of != context.chats) else []
+            keys = keys.with_columns(pl.Series(name, read, dtype=pl.String)) if any(read) else keys
+        yield keys
 
 
-def fresh_chats(records: pl.DataFrame) -> dict[str, str]:
-    """Id -> digest of the chat, of the records of a reader that bring one."""
+@dataclass(frozen=True)
+class Brought:
+    """What the records of a reader bring besides label, pictures and text: chats, and own columns."""
+
+    context: StepContext
+    way: Literal["instead", "beside", "never"]
+    """Whether chats are trained on, as core.chat_columns.ChatColumns has it."""
+    columns: Sequence[str]
+
+    @classmethod
+    def of(
+        cls, reader: Reader, context: StepContext, columns: Collection[str], seen_ids: Collection[str]
+    ) -> Brought:
+        """For a reader with these columns; takes what it passes on of records that are not there yet."""
+        asked, passed_on = chat_columns(context), reader.brought(context)
+        own = [name for name in asked.judged_names if name in columns and passed_on is None]
+        context.brought.update({id_: it for id_, it in (passed_on or {}).items() if id_ not in seen_ids})
+        return cls(context, asked.messages if CHATS in columns else "never", own)
+
+    def take(self, records: pl.DataFrame) -> Collection[str]:
+        """Notes down what fresh records bring; the ids of those that keep a chat of their own."""
+        chats = _chats(records) if self.way != "never" else {}
+        self.context.chats.update(chats)
+        self.context.brought.update(chats)
+        for row in records.select("id", *self.columns).iter_rows(named=True) if self.columns else ():
+            id_ = row.pop("id")
+            if digest := brought_digest(chats.get(id_), row):
+                self.context.brought[id_] = digest
+        return chats if self.way == "instead" else ()
+
+
+def _chats(records: pl.DataFrame) -> dict[str, str]:
+    """Id -> digest of the chat, of the records that bring one."""
     brought = records.select("id", CHATS).filter(pl.col(CHATS).list.len() > 0)
     return {id_: chat_digest(turns) for id_, turns in brought.iter_rows()}
 

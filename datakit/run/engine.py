@@ -15,9 +15,8 @@ import polars as pl
 
 from datakit.artifacts import names
 from datakit.artifacts.report import StepReport
-from datakit.core.chat_columns import chat_columns
 from datakit.core.errors import DatakitError, Exit, UserError
-from datakit.core.factored_chats import CHATS, FactoredChats
+from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import RETRY, Batch, Reject
 from datakit.core.step_context import Declaring, StepContext
 from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform
@@ -26,7 +25,7 @@ from datakit.core.workers import BatchWorker, FactoredChatsWorker, Worker
 from datakit.recipe.recipe import Step
 from datakit.run.annotation import TRACE, Annotation
 from datakit.run.columns import merged
-from datakit.run.compared_records import fresh_chats
+from datakit.run.compared_records import Brought
 from datakit.run.control_characters import ControlCharacters, check_names
 from datakit.run.dropped import NothingLeft as NothingLeft
 from datakit.run.dropped import nothing_left, without_known_ids
@@ -236,7 +235,7 @@ class Engine:
         for frame in frames.batches() if frames else ():
             seen_ids.update(frame["id"])
             after.append(with_schema(frame, schema))
-        way = chat_columns(context).messages if CHATS in columns else "never"
+        brought = Brought.of(reader, context, columns, seen_ids)
         self.progress.start(report.name, 0)
         for batch in map(controls.batch, self._chosen(reader.read(context))):
             fresh, twice = without_known_ids(batch.frame, seen_ids)
@@ -244,9 +243,7 @@ class Engine:
             self._reject([*batch.rejects, *twice], report)
             report.notes.update(batch.notes)
             named.update(fresh["images"].explode().drop_nulls())
-            chats = fresh_chats(fresh) if way != "never" else {}
-            context.chats.update(chats)
-            self.chats.update(chats if way == "instead" else ())
+            self.chats.update(brought.take(fresh))
             after.append(with_schema(fresh, schema))
         controls.note(report.notes)
         self._watch(named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 from typing import Any
@@ -474,3 +475,21 @@ def test_columns_of_a_source_that_are_called_like_measures_do_not_stop_the_card(
     assert verdict(BuildFolder(folder))
     text = write_card(folder, tmp_path / "cards")[0].read_text("utf-8")
     assert {"Pictures", "Prompts", "Duplicates"} & {*headings(text)} == shown
+
+
+def test_lines_of_the_verdict_that_passed_are_folded_beside_those_that_ask_for_a_look(tmp_path: Path) -> None:
+    folder = ecom(tmp_path).write()
+    lines = verdict(BuildFolder(folder))
+    markdown, page = (path.read_text("utf-8") for path in write_card(folder, tmp_path / "data_cards")[:2])
+    passed = [line for line in lines if line.state == "passed"]
+    others = [line for line in lines if line.state != "passed"]
+    assert passed
+    assert others
+    for text in (markdown, page):
+        first = text.index(f"<details><summary>{len(passed)} passed</summary>")
+        end = text.index("</details>", first)
+        assert all(text.index(html.escape(line.statement, quote=False)) > 0 for line in lines)
+        inside = text[first:end]
+        assert inside.count("passed") == len(passed) + 1
+        assert "WARNED" not in inside
+        assert "FAILED" not in inside

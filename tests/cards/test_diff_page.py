@@ -76,6 +76,7 @@ def test_a_chinese_page_says_nothing_in_english_but_names() -> None:
 def test_an_english_page_stays_english() -> None:
     page = render_html(diff_page(everything(labels=[], settings=[], classes=[], texts=[])))
     assert "Lengths in training" in page
+    assert "A prompt counts with its system text and every turn that the model does not write." in page
     assert "accuracy on val: 50.0% (40.0 to 60.0) → 70.0% (60.0 to 80.0), model unnamed → m" in page
     assert not HAN.search(page)
 

@@ -36,6 +36,11 @@ NOTING = [
         PACKAGE / name
         for name in ("cards/parts.py", "core/personal.py", "core/picture_faults.py", "run/build.py")
     ),
+    *(
+        PACKAGE / name
+        for name in ("evaluation/summary.py", "evaluation/cited_lines.py", "artifacts/kfold.py")
+    ),
+    PACKAGE / "artifacts/changed_files.py",
 ]
 """Modules whose sentences are noted down in English and translated by their form."""
 SPLIT = {

@@ -71,14 +71,14 @@ def test_page_and_ledger_name_the_score_before_of_the_family(tmp_path: Path) -> 
         text = (path.parent / "evaluation.md").read_text("utf-8")
         if build is first:
             assert before is None
-            assert "| by chance |" in text
-            assert "before |" not in text
+            assert "| 随机水平 |" in text
+            assert "之前 |" not in text
         else:
             assert before is not None
             assert (before.name, before.run_id) == ("shop_v1", "lora-1a")
-            assert "| by chance | before |" in text
-            assert "Before: shop_v1, tiny, lora-1a, of " in text
-            assert "told from chance" in text
+            assert "| 随机水平 | 之前 |" in text
+            assert "之前：shop_v1, tiny, lora-1a，" in text
+            assert "可排除偶然" in text
         table = next(file for file in written if file.suffix == ".parquet")
         add_score(project / "data_cards" / "scores.jsonl", score_of(one.evaluation, build, table))
         assert last_score(one.evaluation, build) == before, "these answers are not before themselves"

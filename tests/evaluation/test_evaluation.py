@@ -118,12 +118,12 @@ def test_page_says_the_result_names_the_troubles_and_shows_mistakes(
     write_evaluation(one, small, tmp_path, "evaluation")
     html, text = ((tmp_path / f"evaluation.{kind}").read_text("utf-8") for kind in ("html", "md"))
     for page in (html, text):
-        assert f"1 have no answer in the file: {items[0].id}." in page
-        assert "Records without an answer count as wrong." in page
+        assert f"1 条记录在文件中没有回答：{items[0].id}。" in page
+        assert "没有回答的记录按答错计。" in page
         assert one.evaluation.pairs[0].examples[0].id in page
     assert "data:image/jpeg;base64," in html
     assert html.count("<script") == 1, "its own"
-    assert "![Truth against answer" in text
+    assert "![真实标签与回答" in text
     assert not text.startswith("---")
 
 

@@ -17,7 +17,7 @@ from datakit.cli import cli, run
 from datakit.core.labels import Label
 from datakit.evaluation.evaluation import Evaluated, Options
 from datakit.evaluation.from_build import evaluate
-from datakit.evaluation.next_steps import TITLE, next_section
+from datakit.evaluation.next_steps import next_section
 from datakit.evaluation.page import write_evaluation
 from datakit.evaluation.proposals import sentence
 from datakit.evaluation.wrong import wrong_records
@@ -155,9 +155,9 @@ def test_the_page_ends_with_it_in_both_forms(small: BuildFolder, tmp_path: Path)
     one = evaluate(small, [tmp_path / "predictions.jsonl"], Options(resamples=50))[0]
     write_evaluation(one, small, tmp_path, "evaluation")
     text = (tmp_path / "evaluation.md").read_text("utf-8")
-    assert text.rpartition("\n## ")[2].startswith(TITLE)
+    assert text.rpartition("\n## ")[2].startswith("下一步\n")
     html = (tmp_path / "evaluation.html").read_text("utf-8")
-    assert html.rpartition("<h2>")[2].startswith(TITLE)
+    assert html.rpartition("<h2>")[2].startswith("下一步</h2>")
 
 
 def test_ids_of_strangers_stay_words_of_the_command(small: BuildFolder, tmp_path: Path) -> None:

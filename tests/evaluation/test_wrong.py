@@ -48,7 +48,7 @@ def test_file_has_every_wrong_record_and_no_right_one(small: BuildFolder, tmp_pa
     for name in ("evaluation.md", "evaluation.html"):
         text = (tmp_path / name).read_text("utf-8")
         assert "evaluation/wrong.csv" in text
-        assert f"{len(found)} records that were answered wrongly" in text
+        assert f"答错 {len(found)} 条记录" in text
 
 
 def test_page_shows_the_surest_hundred_and_says_how_many_there_are() -> None:
