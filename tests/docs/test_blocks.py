@@ -190,19 +190,13 @@ def test_recipe_with_a_title_is_used_by_a_command_of_its_page(block: Block) -> N
 # the scenarios
 
 
-@pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One result store for all pages: OCR of a picture is done once."""
-    return tmp_path_factory.mktemp("store")
-
-
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if any(map(runs, blocks_of(page)))],
     ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
-def test_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, store: Path) -> None:
-    scenario = Scenario(tmp_path, store)
+def test_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, shared_store: Path) -> None:
+    scenario = Scenario(tmp_path, shared_store)
     with serving(server_of(page)) as (environment, address):
         scenario.environment |= environment
         scenario.address = address
