@@ -42,7 +42,12 @@ LONG = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Has pytest-xdist give out files in the order below, which its own (most tests first) would undo."""
+    """Has pytest-xdist give out files in the order below, which its own (most tests first) would undo.
+
+    Linear algebra has one thread, also in the commands that tests start: beside other tests it is no faster
+    with more, which wait for each other and double the seconds of a proxy step.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
@@ -77,6 +82,15 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with Loopback() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One result store for all processes of the tests: OCR of a shipped picture is done once."""
+    base = tmp_path_factory.getbasetemp()
+    store = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-store"
+    store.mkdir(exist_ok=True)
+    return store
 
 
 @pytest.fixture

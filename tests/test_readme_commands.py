@@ -8,8 +8,10 @@ import os
 import re
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -60,11 +62,20 @@ def shell(command: str, folder: Path, **changes: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clean copy in which the build command has run, as it is written."""
+def built(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> Path:
+    """A clean copy in which the build command has run, as it is written.
+
+    It takes results from the store of the other tests and gives them its own; then the copy has a store for
+    itself, with all of them.
+    """
     folder = clean_copy(tmp_path_factory.mktemp("readme") / "datakit")
     shutil.rmtree(folder / "data_cards", ignore_errors=True)
-    shell(command_between("build-command"), folder)
+    shell(command_between("build-command"), folder, DATAKIT_STORE=str(shared_store))
+    own = folder / ".datakit"
+    own.mkdir(exist_ok=True)
+    for path in shared_store.glob("*.sqlite"):
+        with closing(sqlite3.connect(path)) as shared, closing(sqlite3.connect(own / path.name)) as copy:
+            shared.backup(copy)  # of one moment, while others write
     return folder
 
 
@@ -94,6 +105,13 @@ def test_second_run_calls_nothing_and_takes_less_than_two_seconds(built: Path) -
         assert report["reused"]
         assert [step["name"] for step in report["steps"] if step["new"] or step["calls"]] == []
     assert min(times) < SECOND_RUN_S, times
+
+
+def test_engine_reads_pictures_in_the_clean_environment(built: Path, tmp_path: Path) -> None:
+    command = ".venv/bin/datakit build recipes/ecom_v2.yaml --limit 2 --no-card --set name=few --json"
+    report = json.loads(shell(command, built, DATAKIT_STORE=str(tmp_path / "store")))
+    (step,) = (step for step in report["steps"] if step["name"] == "annotate.ocr")
+    assert (step["new"], step["cached"], step["records_out"]) == (2, 0, 2)
 
 
 def cpu_s() -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +31,8 @@ SIZE = LOOK + _KINDS * 2**_COLUMNS
 """Numbers per picture."""
 _SIGNS = 0xE000 + 2**_COLUMNS * np.arange(_KINDS)
 """First sign of each kind of pattern, of those that Unicode leaves to private use: no text has them."""
+_KEPT = 4096
+"""Pictures whose numbers are kept, about 10 KB each: the steps of a build look at the same ones."""
 
 Values = npt.NDArray[np.float32]
 
@@ -46,7 +50,7 @@ class Pictures(NamedTuple):
 
 
 def looked_at(images: Sequence[Sequence[str]], memory_mb: int) -> Pictures:
-    """The pictures of records, each decoded once."""
+    """The pictures of records; one that has not changed since it was last looked at is not decoded again."""
     out = np.full((len(images), SIZE), np.nan, dtype=np.float32)
     texts, broken = [], 0
     for row, paths in enumerate(images):
@@ -54,17 +58,35 @@ def looked_at(images: Sequence[Sequence[str]], memory_mb: int) -> Pictures:
         lines: list[str] = []
         for path in paths:
             try:
-                image = load_rgb(path, max_side_px=_DECODED_PX, memory_mb=memory_mb)
+                numbers, strips = _seen(path, memory_mb)
             except ImageProblem:
                 broken += 1
                 continue
-            patterns = _patterns(image)
-            seen.append(np.concatenate([_look(image), _counts(patterns)]).astype(np.float32))
-            lines += ["".join(map(chr, strip)) for strip in (patterns + _SIGNS).tolist()]
+            seen.append(numbers)
+            lines += strips
         if seen:
             out[row] = np.mean(seen, axis=0)
         texts.append("\n".join(lines))
     return Pictures(out, texts, broken)
+
+
+def _seen(path: str, memory_mb: int) -> tuple[Values, tuple[str, ...]]:
+    """A picture's SIZE numbers, and its strips as text. Raises ImageProblem."""
+    try:
+        now = os.stat(path)
+    except (OSError, ValueError):
+        return _decoded(path, memory_mb, ())
+    return _decoded(path, memory_mb, (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns))
+
+
+@lru_cache(_KEPT)
+def _decoded(path: str, memory_mb: int, state: tuple[int, ...]) -> tuple[Values, tuple[str, ...]]:
+    """The same of a file in that state."""
+    image = load_rgb(path, max_side_px=_DECODED_PX, memory_mb=memory_mb)
+    patterns = _patterns(image)
+    numbers = np.concatenate([_look(image), _counts(patterns)]).astype(np.float32)
+    numbers.flags.writeable = False  # given to everybody who asks
+    return numbers, tuple("".join(map(chr, strip)) for strip in (patterns + _SIGNS).tolist())
 
 
 def _look(image: Image.Image) -> Values:

@@ -27,6 +27,7 @@ import datakit as dk
 from datakit.core.labels import load_labels
 from datakit.core.registry import names
 from datakit.recipe.recipe import TOP
+from tests.support.kept_python import KeptPython
 from tests.support.loopback import KEY, Call, Loopback, Reply
 from tests.support.loopback_batches import LoopbackBatches
 from tests.support.markdown_blocks import (
@@ -189,24 +190,22 @@ def test_recipe_with_a_title_is_used_by_a_command_of_its_page(block: Block) -> N
 # the scenarios
 
 
-@pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One result store for all pages: OCR of a picture is done once."""
-    return tmp_path_factory.mktemp("store")
-
-
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if any(map(runs, blocks_of(page)))],
     ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
-def test_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, store: Path) -> None:
-    scenario = Scenario(tmp_path, store)
+def test_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, shared_store: Path) -> None:
+    scenario = Scenario(tmp_path, shared_store)
     with serving(server_of(page)) as (environment, address):
         scenario.environment |= environment
         scenario.address = address
-        for block in blocks_of(page):
-            scenario.take(block)
+        try:
+            for block in blocks_of(page):
+                scenario.take(block)
+        finally:
+            exit_code = scenario.python.close() if scenario.python else 0
+        assert exit_code == 0
 
 
 class Scenario:
@@ -234,7 +233,8 @@ class Scenario:
             "DATAKIT_STORE": str(store),
         }
         self.address = SERVED
-        self.python: list[str] = []
+        self.python: KeptPython | None = None
+        """Runs the Python blocks of the page, each with the names of those before it."""
 
     def take(self, block: Block) -> None:
         """Writes the block to its file, or runs it."""
@@ -268,17 +268,9 @@ class Scenario:
 
     def _bash(self, block: Block) -> None:
         script = f'cd "$(cat {self.place})"\n{block.text}\npwd > {self.place}\n'
-        self._run(block, ["bash", "-euo", "pipefail", "-c", script])
-
-    def _python(self, block: Block) -> None:
-        self.python.append(block.text)
-        self._run(block, [sys.executable, "-c", "\n".join(self.python)])
-
-    def _run(self, block: Block, command: list[str]) -> None:
-        command[-1] = command[-1].replace(SERVED, self.address)
         done = subprocess.run(
-            command,
-            cwd=self.place.read_text().strip(),
+            ["bash", "-euo", "pipefail", "-c", script.replace(SERVED, self.address)],
+            cwd=self._folder(),
             env=self.environment,
             capture_output=True,
             text=True,
@@ -289,6 +281,17 @@ class Scenario:
         assert done.returncode == 0, (
             f"{block.where}\n{block.text}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         )
+
+    def _python(self, block: Block) -> None:
+        if self.python is None:
+            self.python = KeptPython(self.environment, self.place.with_name("python.log"))
+        assert self.python.environment == self.environment, f"{block.where}: installed after Python's start"
+        code = block.text.replace(SERVED, self.address)
+        fault = self.python.fault(code, block.where, self._folder(), BLOCK_S)
+        assert fault is None, f"{block.where}\n{block.text}\n{fault[-6000:]}"
+
+    def _folder(self) -> str:
+        return self.place.read_text().strip()
 
 
 # what pages talk to

@@ -60,6 +60,18 @@ def test_a_broken_picture_is_counted_and_a_record_without_one_is_not_a_number(tm
     assert np.isnan(told).all()
 
 
+def test_a_picture_that_changes_is_looked_at_anew_and_one_that_is_gone_is_broken(tmp_path: Path) -> None:
+    path = screen(tmp_path / "a.png")
+    before, again = (looked_at([[path]], 500) for _ in range(2))
+    blank(tmp_path / "a.png")
+    after = looked_at([[path]], 500)
+    assert before.lines == again.lines != after.lines
+    assert np.array_equal(before.features, again.features)
+    assert after.lines == looked_at([[blank(tmp_path / "c.png")]], 500).lines
+    (tmp_path / "a.png").unlink()
+    assert looked_at([[path]], 500).broken == 1
+
+
 def test_a_picture_reads_from_top_to_bottom_and_one_below_another_like_a_text(tmp_path: Path) -> None:
     rows, empty = screen(tmp_path / "a.png"), blank(tmp_path / "c.png")
     once, other, both, none = looked_at([[rows], [empty], [rows, empty], []], 500).lines
