@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from html.entities import html5
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ def _rare() -> dict[str, tuple[str, str, str]]:
     }
 
 
+@cache
 def _marks() -> dict[str, tuple[str, int]]:
     kinds = (_OPENS, _CLOSES, _BOTH)
     return {
@@ -53,6 +55,12 @@ def _marks() -> dict[str, tuple[str, int]]:
         for mark in ([part] if part in ("``", "''") else part)
         for written in _escapes(mark)
     }
+
+
+@cache
+def _any_mark() -> re.Pattern[str]:
+    """Compiled where texts are judged: it takes longer than many a start of the program."""
+    return re.compile("|".join(map(re.escape, sorted(_marks(), key=len, reverse=True))))
 
 
 def _escapes(mark: str) -> list[str]:
@@ -66,8 +74,6 @@ def _escapes(mark: str) -> list[str]:
     return [mark, *names, *numbers, *(f"\\u{hexa}" for hexa in digits)]
 
 
-_MARKS = _marks()
-_MARK = re.compile("|".join(map(re.escape, sorted(_MARKS, key=len, reverse=True))))
 _WORD = re.compile("[0-9A-Za-zÀ-ɏ]")
 _SENTENCE_END = re.compile(r"[。！？!?\n]|\.(?!\S)")
 _NEXT_LINE = re.compile(r"[^\n]*(?:\n(?!\s*\n)[^\n]*)?")
@@ -165,8 +171,8 @@ def parts(quotation: str) -> list[str]:
 
 
 def _marks_in(text: str) -> Iterator[_Mark]:
-    for match in _MARK.finditer(text):
-        family, kind = _MARKS[match[0]]
+    for match in _any_mark().finditer(text):
+        family, kind = _marks()[match[0]]
         start, end = match.span()
         before, after = text[max(start - 1, 0) : start], text[end : end + 1]
         is_glued = _WORD.match(before) is not None, _WORD.match(after) is not None
