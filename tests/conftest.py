@@ -15,6 +15,7 @@ from datakit.core import registry
 from datakit.core.plugins import plugins
 from datakit.core.step_context import StepContext
 from datakit.run.executors.process import default_workers
+from tests.support.drawn_once import drawn_once
 from tests.support.light_python import bare_python_3_10
 from tests.support.loopback import KEY, Loopback
 
@@ -74,6 +75,13 @@ def _no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     own = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_VERSION", "DATAKIT_STORE")
     for name in (*own, "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _drawn_once() -> Iterator[None]:
+    """Cards of equal builds are drawn once."""
+    with drawn_once():
+        yield
 
 
 @pytest.fixture

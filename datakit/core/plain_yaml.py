@@ -10,7 +10,8 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from copy import deepcopy
+from functools import cache, lru_cache
 from io import StringIO
 from typing import Any
 
@@ -88,6 +89,12 @@ def value_of(node: Node | None) -> Any:
 
 def parse(text: str) -> Any:
     """The plain data of a text. Raises YamlFault; a key that stands twice is one."""
+    return deepcopy(_parsed(text))
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> Any:
+    """One build reads its recipe and its configuration of the training several times."""
     return value_of(compose(text))
 
 

@@ -217,10 +217,10 @@ def _colours(image: Image.Image) -> tuple[tuple[str, ...], bool]:
     data = image.tobytes()
     names: Counter[str] = Counter()
     coloured = 0
-    for at in range(0, len(data), 3):
-        red, green, blue = data[at : at + 3]
-        coloured += max(red, green, blue) - min(red, green, blue) > 2 * _GREYISH
-        names[_colour(red, green, blue)] += 1
+    pixels_of = Counter(zip(data[::3], data[1::3], data[2::3], strict=True))  # a screen has few colours
+    for colour, count in pixels_of.items():
+        coloured += count * (max(colour) - min(colour) > 2 * _GREYISH)
+        names[_colour(*colour)] += count
     pixels = len(data) // 3
     if coloured < pixels / 1000:
         return (), True

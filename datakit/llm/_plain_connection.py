@@ -72,7 +72,7 @@ class PlainConnection(Wire):
             except urllib.error.HTTPError as error:  # a reply like any other
                 response = error
             with response:
-                data = b""
+                data = bytearray()
                 while chunk := response.read(_CHUNK_BYTES):
                     data += chunk
                     if len(data) > MOST_REPLY_BYTES:
@@ -81,10 +81,10 @@ class PlainConnection(Wire):
                         raise TimeoutError
                 missing = response.headers.get("Content-Length")
                 if missing is not None and missing.isdigit() and len(data) < int(missing):
-                    raise http.client.IncompleteRead(data, int(missing) - len(data))
+                    raise http.client.IncompleteRead(bytes(data), int(missing) - len(data))
                 charset = response.headers.get_content_charset()
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return Reply(response.status, headers, in_utf8(data, charset))
+                return Reply(response.status, headers, in_utf8(bytes(data), charset))
         except urllib.error.URLError as error:
             cause = error.reason if isinstance(error.reason, OSError) else error
             return self.lost(cause, "unreachable" if request.data is None else "connection_lost")

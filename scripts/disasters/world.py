@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from PIL import Image
 
 from disasters.outcome import Outcome, outcome
 from tests.support.loopback import KEY, Call, Loopback
@@ -163,13 +164,15 @@ class World:
         (self.project / "recipes" / f"{name}.yaml").write_text(text, "utf-8")
 
     def _write_rows(self) -> None:
-        """Screens with their labels, a copy of one, a damaged picture, an unknown label and a damaged row."""
+        """Parts of screens and their labels, a copy, a damaged picture, an unknown label, a damaged row."""
         example = ROOT / "examples" / "ecom"
         lines = (example / "train.jsonl").read_text("utf-8").splitlines()[: RECORDS - 1]
         rows = []
         for number, line in enumerate(lines):
             row = json.loads(line)
-            shutil.copy(example / row["image"], self.project / "data" / f"{number}.jpg")
+            with Image.open(example / row["image"]) as screen:  # a part, which is soon read
+                part = screen.crop((0, 300, screen.width, 700))
+                part.save(self.project / "data" / f"{number}.jpg", quality=90)
             rows.append({"id": f"r{number}", "image": f"{number}.jpg", "label": row["label"]})
         shutil.copy(self.project / "data/0.jpg", self.project / "data/copy.jpg")
         rows.append({**rows[0], "id": "copy", "image": "copy.jpg"})

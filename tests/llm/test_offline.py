@@ -54,6 +54,7 @@ def rows(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (SCREENS / name).read_text("utf-8").splitlines()]
 
 
+@cache
 def texts(kind: str, seed: int = 0) -> list[tuple[dict[str, Any], str]]:
     found = []
     for row in screens():

@@ -141,12 +141,18 @@ def outcome(project: Path, name: str = "batched") -> dict[str, Any]:
     }
 
 
-def by_calls(project: Path) -> dict[str, Any]:
-    """The outcome of a copy that asks by calls."""
-    copy = project.with_name(f"{project.name}-calls")
-    shutil.copytree(project, copy, ignore=shutil.ignore_patterns("build", ".datakit"))
-    finish(copy, "run.mode=calls")
-    return outcome(copy)
+_called: dict[str, dict[str, Any]] = {}
+
+
+def by_calls(project: Path, server: LoopbackBatches) -> dict[str, Any]:
+    """The outcome of a copy that asks by calls; one recipe's is built once."""
+    recipe = (project / "recipes" / "batched.yaml").read_text().replace(server.url, "URL")
+    if recipe not in _called:
+        copy = project.with_name(f"{project.name}-calls")
+        shutil.copytree(project, copy, ignore=shutil.ignore_patterns("build", ".datakit"))
+        finish(copy, "run.mode=calls")
+        _called[recipe] = outcome(copy)
+    return _called[recipe]
 
 
 def left_behind(project: Path) -> list[Path]:
@@ -172,7 +178,8 @@ def test_build_by_batches_is_the_build_by_calls_at_half_the_price(
     cost = sum(step["cost_usd"] for step in report["steps"])
     made = outcome(batched)
     assert any(record["reason_rewrites"] for record in made["records"])
-    assert made == by_calls(batched)
+    _called.clear()
+    assert made == by_calls(batched, server)
     called = json.loads(
         (batched.with_name(f"{batched.name}-calls") / "build/batched/report.json").read_bytes()
     )
@@ -190,7 +197,7 @@ def test_each_model_has_files_of_its_own(batched: Path, server: LoopbackBatches)
     asked = [{line["body"]["model"] for line in batch.lines} for batch in server.batches]
     assert all(len(models) == 1 for models in asked)
     assert set().union(*asked) == set(server.models)
-    assert outcome(batched)["records"] == by_calls(batched)["records"]
+    assert outcome(batched)["records"] == by_calls(batched, server)["records"]
 
 
 def test_answers_of_batches_serve_later_calls(batched: Path, server: LoopbackBatches) -> None:
@@ -201,7 +208,7 @@ def test_answers_of_batches_serve_later_calls(batched: Path, server: LoopbackBat
     assert server.count == count
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_build_that_is_killed_anywhere_sends_nothing_twice(
     batched: Path, server: LoopbackBatches, seed: int
 ) -> None:
@@ -222,7 +229,7 @@ def test_build_that_is_killed_anywhere_sends_nothing_twice(
     assert len(set(server.questions)) == len(server.questions), "a line was sent twice"
     # Killed between the storing of answers and the removal of their file, which nobody asks for again.
     assert all(is_collected(folder) for folder in left_behind(batched))
-    assert outcome(batched) == by_calls(batched)
+    assert outcome(batched) == by_calls(batched, server)
 
 
 def killing(process: subprocess.Popen[str], step: str, time_of: int) -> Callable[[str], None]:
@@ -256,7 +263,7 @@ Store.put = some"""
     assert code == 9, told
     finish(batched)
     assert len(set(server.questions)) == len(server.questions)
-    assert outcome(batched) == by_calls(batched)
+    assert outcome(batched) == by_calls(batched, server)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -346,7 +353,7 @@ def test_budget_ends_with_4_and_more_money_goes_on(batched: Path, server: Loopba
     assert 2 <= len(server.batches) <= 5
     finish(batched)
     assert len(set(server.questions)) == len(server.questions)
-    assert outcome(batched) == by_calls(batched)
+    assert outcome(batched) == by_calls(batched, server)
 
 
 def test_files_for_others_end_with_3_say_what_to_run_and_are_taken_up(
@@ -379,7 +386,7 @@ def test_files_for_others_end_with_3_say_what_to_run_and_are_taken_up(
     assert server.batches == []
     made = outcome(batched)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    assert made == by_calls(batched)
+    assert made == by_calls(batched, server)
 
 
 def run_batch(source: Path, target: Path, server: LoopbackBatches) -> None:
