@@ -334,8 +334,7 @@ class _Maker:
         if report.retry and not self.options.allow_partial:
             place = failed_build(self.place.folder).rejects_file
             error = BuildFailed(
-                f"{counted(report.retry, 'record')} could not be answered this time; see state retry in "
-                f"{place}.\n"
+                f"{counted(report.retry, 'record')} got no answer this time; see state retry in {place}.\n"
                 "  Run the same command again: only these are tried. Or build without them: --allow-partial"
             )
             error.exit_code = Exit.PARTIAL
@@ -415,8 +414,7 @@ def _lock(place: BuildPlace) -> Iterator[None]:
         ) from None
     if lock is None:
         raise UserError(
-            f"another build is writing {folder}",
-            remedy="Wait for it, or choose another folder with --out.",
+            f"another build is writing {folder}", remedy="Wait for it, or choose another folder with --out."
         )
     with lock:
         yield

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any, NamedTuple
 
 WAIT_S = 2.0
@@ -59,9 +60,7 @@ class Setup:
 
 def versions() -> tuple[str, str]:
     """Of datakit and of Python, here."""
-    from datakit import __version__
-
-    return __version__, platform.python_version()
+    return metadata.version("datakit"), platform.python_version()
 
 
 class Post:
