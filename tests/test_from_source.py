@@ -43,6 +43,8 @@ def test_no_command_needs_datakit_to_be_installed(others: Path, tmp_path: Path) 
     assert datakit.__version__ in run("--version")
     run("init", "--example", "shop")
     recipe = str(tmp_path / "shop" / "recipes" / "shop.yaml")
+    data = tmp_path / "shop" / "data" / "train.jsonl"
+    data.write_text("\n".join(data.read_text("utf-8").splitlines()[:16]) + "\n", "utf-8")
     run("build", recipe, "--quiet")
     assert "Nothing has changed" in run("plan", recipe)
     build = tmp_path / "shop" / "build" / "shop"
