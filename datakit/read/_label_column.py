@@ -23,6 +23,8 @@ class LabelColumn:
         self._changed: dict[str, str | None] = {}
         self._counts: Counter[str] = Counter()
         self._numbers: set[int] = set()
+        self._hiding: set[str] = set()
+        """Names of the label file with signs that nobody sees, which some value stands for."""
 
     def cleaned(self, values: Sequence[str | None]) -> Sequence[str | None]:
         """The labels; null for a word that says that there is none."""
@@ -59,13 +61,22 @@ class LabelColumn:
             )
         if folded:
             lines.append(f"{_many(folded)} read without hidden signs and odd blanks: {_named(folded)}")
+        if self._hiding:
+            names = ", ".join(f"`{shown(name)[:60]}`" for name in sorted(self._hiding)[:_MOST_NAMED])
+            more = " …" if len(self._hiding) > _MOST_NAMED else ""
+            lines.append(
+                f"the label file has signs that nobody sees, or odd blanks, in {names}{more}: answers are "
+                "learnt with them. Take them out there"
+            )
         return lines
 
     def _learn(self, label: str) -> None:
         is_class = len(label) <= _CLASS_CHARS and "\n" not in label.strip()
         clean = visible_form(without_controls(label)) if is_class else label
-        known = self._labels is not None and self._labels.find(clean) is not None
-        if self._words_for_none and says_nothing(clean) and not known:
+        known = self._labels.find(clean) if self._labels is not None else None
+        if known is not None and visible_form(known.name) != known.name:
+            self._hiding.add(known.name)
+        if self._words_for_none and says_nothing(clean) and known is None:
             self._changed[label] = None
         elif clean != label:
             self._changed[label] = clean
