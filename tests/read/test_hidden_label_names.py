@@ -37,7 +37,7 @@ def warnings(folder: Path, name: str) -> list[str]:
 @pytest.mark.fault(
     "the label file has zero-width signs, a byte order mark or no-break spaces in a name",
     "the build warns of the names, with the signs written out",
-    kind="data",
+    kind="answers",
 )
 @pytest.mark.parametrize(
     ("name", "written"),
