@@ -43,8 +43,6 @@ class Brought:
     way: Literal["instead", "beside", "never"]
     """Whether chats are trained on, as core.chat_columns.ChatColumns has it."""
     columns: Sequence[str]
-    passed_on: Mapping[str, str]
-    """What the reader says of its records, chats and all."""
 
     @classmethod
     def of(
@@ -54,13 +52,13 @@ class Brought:
         asked, passed_on = chat_columns(context), reader.brought(context)
         own = [name for name in asked.judged_names if name in columns and passed_on is None]
         context.brought.update({id_: it for id_, it in (passed_on or {}).items() if id_ not in seen_ids})
-        return cls(context, asked.messages if CHATS in columns else "never", own, passed_on or {})
+        return cls(context, asked.messages if CHATS in columns else "never", own)
 
     def take(self, records: pl.DataFrame) -> Collection[str]:
         """Notes down what fresh records bring; the ids of those that keep a chat of their own."""
         chats = _chats(records) if self.way != "never" else {}
         self.context.chats.update(chats)
-        self.context.brought.update({id_: it for id_, it in chats.items() if id_ not in self.passed_on})
+        self.context.brought.update(chats)
         for row in records.select("id", *self.columns).iter_rows(named=True) if self.columns else ():
             id_ = row.pop("id")
             if digest := brought_digest(chats.get(id_), row):
