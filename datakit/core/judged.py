@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -12,6 +14,10 @@ from datakit.core.labels import LabelSet
 from datakit.core.record import digest
 
 _MISSING = "missing"
+_WHOLE = re.compile(r"^(-?\d+)\.0+$")
+"""A number in words that is a whole one."""
+_DEEPEST = 50
+"""Levels of a value that are compared one by one."""
 
 
 def judged(
@@ -37,23 +43,54 @@ def chat_digest(turns: Iterable[Mapping[str, Any]]) -> str:
 
 def brought_digest(chat: str | None, columns: Mapping[str, Any]) -> str | None:
     """32 hex digits of a record's chat (`chat_digest`; null for none) and of its values in the source's own
-    columns; that of the chat where these are empty, null where it has none either.
+    columns, empty ones counting as none; that of the chat (null without) where there are no such columns.
 
-    A value is what it says: 9, 9.0 and "9" are equal, so that a column whose type changes with one row stays
-    the same in all others.
+    A value is what it says: 9, 9.0, "9" and "9.0" are equal, true and "true", [1] and [1.0], a key with null
+    and none, so that a column whose type changes with one row stays the same in all others.
     """
-    values = {name: text for name, value in columns.items() if (text := _said(value))}
-    return digest([chat, values]).hex() if values else chat
+    if not columns:
+        return chat
+    return digest([chat, {name: text for name, value in columns.items() if (text := _said(value))}]).hex()
 
 
 def _said(value: Any) -> str:
-    if value is None:
-        return ""
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        with suppress(orjson.JSONDecodeError):
+            value = orjson.loads(value)
+    plain = _plain(value)
+    return plain if isinstance(plain, str) else orjson.dumps(plain, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Lists and keys of words; "" for nothing."""
+    if isinstance(value, Mapping) and depth < _DEEPEST:
+        return {str(name): one for name, it in value.items() if (one := _plain(it, depth + 1))} or ""
+    if isinstance(value, list | tuple) and depth < _DEEPEST:
+        return [_plain(one, depth + 1) for one in value] or ""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, Mapping | list | tuple):
-        return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS).decode() if value else ""
-    return str(value)
+    return "" if value is None else _WHOLE.sub(r"\1", str(value))
+
+
+def with_columns(
+    labels: Iterable[str | None],
+    image_digests: Sequence[str],
+    text: str | None,
+    chat: str | None,
+    brought: str | None,
+) -> dict[str, str]:
+    """`judged` of a record without its own columns -> with them, for each of these labels.
+
+    A decision that was made where no prompt showed them holds for the record that has them.
+    """
+    if brought == chat:
+        return {}
+    return {
+        judged(label, image_digests, [text], chat): judged(label, image_digests, [text], brought)
+        for label in labels
+    }
 
 
 def canonical(label: str | None, labels: LabelSet | None) -> str | None:

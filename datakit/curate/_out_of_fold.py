@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,9 @@ class Reading:
     unjoined: str = ""
     """Why nothing is known of its join; "" where it is."""
 
-    def guesses(self, labels: Mapping[str, str], content: Callable[[str], str]) -> list[Guess]:
-        """What is said of records by id; `content` gives artifacts.kfold.content_of a record as it is now.
+    def guesses(self, labels: Mapping[str, str], content: Callable[[str], Collection[str]]) -> list[Guess]:
+        """What is said of records by id; `content` gives artifacts.kfold.content_of a record as it is now,
+        with what it brings and without.
 
         Raises UserError for no file and for one that contradicts itself.
         """
@@ -73,7 +74,7 @@ class Reading:
         for one in every:
             if one.id not in labels:
                 self.unknown.append(one.id)
-            elif one.id in asked and asked[one.id] != content(one.id):
+            elif one.id in asked and asked[one.id] not in content(one.id):
                 self.changed.append(one.id)
             elif one.id in unseen:
                 self.unseen += 1

@@ -15,7 +15,7 @@ from datakit.artifacts.odd_overrides import UNNAMED, oddities
 from datakit.artifacts.overrides import Override, OverrideLine, read_overrides
 from datakit.core import blocks
 from datakit.core.errors import UserError, did_you_mean
-from datakit.core.judged import canonical, judged
+from datakit.core.judged import canonical, judged, with_columns
 from datakit.core.outcome import Table
 from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
@@ -47,7 +47,8 @@ class Overrides(TableTransform):
 
     `path` holds a decision a line, as `datakit review` writes them. One is applied to the record of its id
     when the record is still what the reviewer saw: its label (in the label file's spelling), its pictures
-    by content, its `text`, and the chat that it brings. Of one reviewer's decisions about the same thing the
+    by content, its `text`, the chat that it brings, and the source's own columns, such as a title,
+    that prompts and answers of the reviewed build used. Of one reviewer's decisions about the same thing the
     last holds; a record that was relabelled and reviewed again in a later build has its decisions applied one
     after the other, whoever made them: the latest by `when` holds. Of decisions with one time (or none, which
     come before all others) those about what the record is come first, in whatever lines they stand: they go
@@ -204,10 +205,14 @@ class _Work:
         shown = canonical(row["label"], self.context.labels)
         label = None if is_pseudo else shown
         may_be_predicted = is_pseudo or (self.has_predictions and not (label or "").strip())
+        chat, brought = (of.get(row["id"]) for of in (self.context.chats, self.context.brought))
+        known = list(self._known(lines, may_be_predicted))
+        names = {label, *(line.override.old for line in known), *(line.override.new for line in known)}
+        now = with_columns(names, pictures, row["text"], chat, brought)
         outcome = decided(
-            list(self._known(lines, may_be_predicted)),
+            [_about_now(line, now) for line in known] if now else known,
             label,
-            lambda name: judged(name, pictures, [row["text"]], self.context.brought.get(row["id"])),
+            lambda name: judged(name, pictures, [row["text"]], brought),
             predicted=may_be_predicted,
         )
         self.faults += [("changed", line, "") for line in outcome.stale]
@@ -290,6 +295,15 @@ def _check_place(step: Overrides, context: StepContext) -> None:
             f"curate.overrides stands behind {renderer.name()}, whose answers hold the old labels",
             remedy=f"Put it before {renderer.name()}; in a recipe of several tasks, into each `task:` block.",
         )
+
+
+def _about_now(line: OverrideLine, now: Mapping[str, str]) -> OverrideLine:
+    """The decision as one about the record with its own columns, where it was made without."""
+    override = line.override
+    if override.judged not in now:
+        return line
+    about = override.model_copy(update={"judged": now[override.judged]})
+    return line.model_copy(update={"override": about})
 
 
 def _others(line: OverrideLine, outcome: Outcome) -> str:

@@ -196,14 +196,15 @@ class Suspects(TableTransform):
         return [blocks.Section(t("Doubted labels"), list(_card(notes)))] if notes.get("voices") else []
 
 
-def _contents(table: pl.DataFrame, context: StepContext) -> Callable[[str], str]:
-    """What each record shows and says now, as a join keeps it of what was asked."""
+def _contents(table: pl.DataFrame, context: StepContext) -> Callable[[str], frozenset[str]]:
+    """What each record shows and says now, as a join keeps it of what was asked, with its own columns and
+    without."""
     records = {id_: (paths, text) for id_, paths, text in table.select("id", "images", "text").iter_rows()}
 
-    def content(id_: str) -> str:
+    def content(id_: str) -> frozenset[str]:
         paths, text = records[id_]
         pictures = [context.files.sha256(path) for path in paths or ()]
-        return content_of(pictures, text, context.brought.get(id_))
+        return frozenset(content_of(pictures, text, of.get(id_)) for of in (context.brought, context.chats))
 
     return content
 

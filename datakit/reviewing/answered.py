@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datakit.artifacts import predictions
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.artifacts.chat_contents import brought_of
+from datakit.artifacts.chat_contents import brought_of, chats_of
 from datakit.artifacts.checked_predictions import Checked, known, once
 from datakit.artifacts.image_contents import ImageContents
 from datakit.artifacts.kfold import KfoldFolder, asked_of, content_of, edit_of
@@ -97,12 +97,17 @@ class _Contents:
     def _brought(self) -> dict[str, str]:
         return brought_of(self._build)
 
+    @cached_property
+    def _chats(self) -> dict[str, str]:
+        return chats_of(self._build)
+
     def is_other(self, id_: str, asked: str | None) -> bool:
         """Whether a record is another than was asked about, where that is known."""
         if asked is None:
             return False
         paths, text = self.records[id_]
-        return content_of(self._images.of(paths), text, self._brought.get(id_)) != asked
+        pictures = self._images.of(paths)
+        return all(content_of(pictures, text, of.get(id_)) != asked for of in (self._brought, self._chats))
 
 
 def _read(path: Path, build: BuildFolder, content: _Contents, *, is_given: bool) -> _File:

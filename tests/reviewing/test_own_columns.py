@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.core.judged import brought_digest
+from datakit.core.judged import judged as judged_of
 from datakit.library import build
 from datakit.reviewing.chosen import Choice, chosen
 from datakit.reviewing.records import PageRecords
@@ -100,11 +102,65 @@ def test_decision_about_a_record_whose_title_has_changed_since_is_not_applied(
     assert [(fault["id"], fault["why"]) for fault in faults] == [("g1", "changed")]
 
 
-def test_a_column_whose_type_changes_with_one_row_stays_the_same_in_the_others(project: Path) -> None:
+@pytest.mark.parametrize(
+    ("price", "other"),
+    [
+        (3, 9.5),
+        (3, "面议"),
+        (12.0, "面议"),
+        (True, "不明"),
+        ([1, 2], [1.5]),
+        ([1.5, 2.0], "面议"),
+        ({"a": 1}, {"a": 1.5, "b": 2}),
+        ({"a": [1.0]}, "面议"),
+    ],
+)
+def test_a_column_whose_type_changes_with_one_row_stays_the_same_in_the_others(
+    project: Path, price: object, other: object
+) -> None:
+    rows = [row | {"price": price} for row in goods()]
+    write_rows(project / "goods.jsonl", rows)
     drop(project, made(project), "g2", "g3")
-    for price in (9.5, "面议"):
-        write_rows(project / "goods.jsonl", goods(price=price))
-        assert dropped(made(project)) == ["g2", "g3"]
+    rows[1]["price"] = other
+    write_rows(project / "goods.jsonl", rows)
+    assert dropped(made(project)) == ["g2", "g3"]
+
+
+def test_whole_numbers_of_a_json_file_are_those_of_a_table(project: Path) -> None:
+    rows = [row | {"price": float(n)} for n, row in enumerate(goods())]
+    write_rows(project / "goods.jsonl", rows)
+    drop(project, made(project), "g2", "g3")
+    pl.DataFrame(rows).write_csv(project / "goods.csv")
+    assert dropped(made(project, reader="read.csv: {path: goods.csv}")) == ["g2", "g3"]
+
+
+def test_decision_made_where_no_prompt_showed_a_title_holds_where_one_does(project: Path) -> None:
+    drop(project, made(project, "plain"), "g1", "g2")
+    assert dropped(made(project)) == ["g1", "g2"]
+
+
+def test_decisions_from_before_a_title_was_judged_go_on_from_each_other(project: Path) -> None:
+    first, second = (judged_of(label, [], ["好用"]) for label in ("正品", "仿品"))
+    lines = [
+        {"judged": first, "action": "relabel", "old": "正品", "new": "仿品", "when": "2026-11-01T00:00:00Z"},
+        {"judged": second, "action": "relabel", "old": "仿品", "new": "正品", "when": "2026-11-02T00:00:00Z"},
+    ]
+    write_rows(project / "overrides.jsonl", [{"id": "g1", "who": "王"} | line for line in lines])
+    notes = made(project).report.steps[1].notes
+    assert notes["not_applied"] == {}
+    assert [one["what"] for one in notes["decisions"]] == ["relabel to 仿品", "relabel to 正品"]
+
+
+@pytest.mark.fault(
+    "a title is filled in that was empty when a reviewer judged the record",
+    "the decision is not applied, counted and named",
+    kind="inputs changed",
+)
+def test_decision_about_a_record_whose_empty_columns_were_filled_since_is_not_applied(project: Path) -> None:
+    write_rows(project / "goods.jsonl", goods(title=None, price=None))
+    drop(project, made(project), "g1", "g2")
+    write_rows(project / "goods.jsonl", goods())
+    assert dropped(made(project)) == ["g2"]
 
 
 def test_what_was_judged_of_records_whose_prompt_shows_no_further_column_is_as_before(project: Path) -> None:
@@ -125,8 +181,13 @@ def test_decision_about_a_build_holds_for_the_builds_that_are_made_of_it(project
     assert dropped(made(project, reader=FROM_BUILD, name="second")) == ["g1"]
 
 
-def test_digest_of_empty_columns_is_that_of_the_chat_alone() -> None:
-    assert brought_digest(None, {"title": None, "tags": [], "note": ""}) is None
-    assert brought_digest("c", {"title": ""}) == "c"
+def test_digest_says_that_there_are_columns_and_what_they_hold() -> None:
+    assert brought_digest(None, {}) is None
+    assert brought_digest("c", {}) == "c"
+    empty = brought_digest(None, {"title": None, "tags": [], "note": ""})
+    assert empty == brought_digest(None, {"title": ""}) is not None
     assert brought_digest("c", {"title": "a"}) != brought_digest(None, {"title": "a"})
     assert brought_digest(None, {"price": 9.0}) == brought_digest(None, {"price": "9"})
+    assert brought_digest(None, {"code": "007"}) != brought_digest(None, {"code": "7"})
+    assert brought_digest(None, {"title": "[" * 5000}) != brought_digest(None, {"title": "[" * 5001})
+    assert brought_digest(None, {"title": "[" * 900 + "]" * 900}) != empty
