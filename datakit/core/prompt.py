@@ -139,7 +139,8 @@ class Prompt:
         """The constants for a record with these pictures and texts; for simple templates only."""
         texts = dict(zip(self.texts or (), values, strict=True))
         empty = [(name, chain) for name, chain in self.tests if not filtered(texts[name] or "", chain)]
-        key = (len(images), *map(bool, values), *empty)
+        there = [(value is not None) + bool(value) for value in values]  # a filter may write an empty text
+        key = (len(images), *there, *empty)
         shape = self._shapes.get(key)
         if shape is None:
             shape = self._shapes[key] = self._shape(images, values, empty)
@@ -148,7 +149,7 @@ class Prompt:
     def _shape(self, images: list[str], values: list[Any], empty: list[tuple[str, Chain]]) -> Shape:
         assert self.texts is not None  # called for simple templates only
         marks = {
-            name: Slot.of(name, (), self._marks, empty) if value else None
+            name: Slot.of(name, (), self._marks, empty) if value else value
             for name, value in zip(self.texts, values, strict=True)
         }
         pieces = _MARK.split(render(self.template, {**self.constant, **marks, "images": images}, {}))

@@ -103,7 +103,7 @@ def _suspects(wrong: Sequence[Wrong], place: str, *, is_label: bool) -> Iterator
             t(
                 "Look at {labels} first: the model is sure of another answer (confidence from {share} on). "
                 "{remedy}{more}",
-                labels=_counted(len(sure), "label"),
+                labels=_told_count(len(sure), "label"),
                 share=percent(SURE),
                 remedy=remedy,
                 more=more,
@@ -160,7 +160,7 @@ def _few(evaluation: Evaluation, build: BuildFolder) -> Iterator[Block]:
             "Do not trust the figures of {classes} yet: the split has fewer than {few} records of each. Hold "
             "more records out (val: of curate.split), gather some, and have the rare ones repeated in "
             "training (balance.resample).{more}",
-            classes=_counted(len(few), "class"),
+            classes=_told_count(len(few), "class"),
             few=FEW,
             more=more,
         )
@@ -189,7 +189,7 @@ def _unread(evaluation: Evaluation, place: str) -> Iterator[Block]:
     unread = sum(evaluation.problems.values()) - missing
     words = ["datakit", "predict", place, "--split", evaluation.split]
     if missing:
-        asked = _counted(missing, "record")
+        asked = _told_count(missing, "record")
         yield Text(
             t("Ask again for {records} without an answer; those that have one are not asked:", records=asked)
         )
@@ -250,6 +250,6 @@ def _times(count: int) -> str:
     return t(_TIMES[count]) if count in _TIMES else t("{count:,} times", count=count)
 
 
-def _counted(count: int, thing: str) -> str:
+def _told_count(count: int, thing: str) -> str:
     """A number of things in the language that is spoken."""
     return told(counted(count, thing))

@@ -107,7 +107,7 @@ def _user_turn(
     columns, slots = [frame[name] for name in prompt.texts], _Slots(prompt, frame)
     key = images
     for texts in columns:
-        key = key * 2 + (texts.str.len_bytes() > 0).fill_null(False).cast(pl.Int64)
+        key = key * 3 + (texts.str.len_bytes().clip(0, 1) + 1).fill_null(0).cast(pl.Int64)
     for name, chain in prompt.tests:
         behind = frame[name].map_elements(partial(filtered, chain=chain), return_dtype=pl.String)
         key = key * 2 + (behind.str.len_bytes() > 0).fill_null(False).cast(pl.Int64)

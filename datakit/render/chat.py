@@ -86,7 +86,7 @@ class Chat(PromptRenderer):
     image_too_long, image_places, and those of a picture whose size boxes are counted in.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     prompt: str | tuple[str, ...]
     """Template of the user turn, such as `ecom/classify.j2`; a list of one template per user turn for a

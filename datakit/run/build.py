@@ -334,7 +334,7 @@ class _Maker:
         if report.retry and not self.options.allow_partial:
             place = failed_build(self.place.folder).rejects_file
             error = BuildFailed(
-                f"{counted(report.retry, 'record')} got no answer this time; see state retry in {place}.\n"
+                f"{counted(report.retry, 'record')} could not be answered; see state retry in {place}.\n"
                 "  Run the same command again: only these are tried. Or build without them: --allow-partial"
             )
             error.exit_code = Exit.PARTIAL

@@ -53,6 +53,7 @@ OTHER_PROGRAMS = {
     "createdb",
     "vllm",
     "nox",
+    "ray",
     "pre-commit",
     "export",
     "bash",

@@ -138,7 +138,7 @@ def test_too_many_rejects_fail_and_can_be_read(recipe: Make, project: Path) -> N
 
 def test_retries_stop_the_build_with_exit_3_unless_allowed(recipe: Make, project: Path) -> None:
     it = recipe(Numbers(count=4), Work(log=str(project / "log"), fail=("2",)))
-    with pytest.raises(BuildFailed, match="1 records could not be answered") as caught:
+    with pytest.raises(BuildFailed, match="1 record could not be answered") as caught:
         build(it)
     assert caught.value.exit_code == Exit.PARTIAL
     made = build(it, Options(allow_partial=True))
@@ -155,7 +155,7 @@ def test_run_after_a_partial_build_tries_the_records_that_were_left(recipe: Make
     assert not again.report.reused
     assert (again.report.steps[1].cached, again.report.retry) == (3, 1)
     assert log_lines(project) == before + 1
-    with pytest.raises(BuildFailed, match="1 records could not be answered"):
+    with pytest.raises(BuildFailed, match="1 record could not be answered"):
         build(it)
     assert log_lines(project) == before + 2
 

@@ -148,7 +148,7 @@ def test_answer_that_nobody_could_read_is_kept_and_read_by_a_later_version(
 ) -> None:
     path = make(records=3, steps=1)
     server.script = lambda call: Reply(content="reason＝因为") if call.id == "r0" else None
-    with pytest.raises(BuildFailed, match="1 records could not be answered"):
+    with pytest.raises(BuildFailed, match="1 record could not be answered"):
         build(load(path))
     with closing(sqlite3.connect(project / ".datakit" / "results.sqlite")) as db:
         ((step, value, meta),) = db.execute(

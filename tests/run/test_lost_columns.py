@@ -74,7 +74,7 @@ def test_what_no_emitter_has_a_place_for_stops_the_build(
     words = str(stopped.value)
     assert stopped.value.exit_code == Exit.USAGE
     assert f"`{name}`" in words
-    assert "in 1 records" in words
+    assert "in 1 record" in words
     assert f"drop: [{name}" in words
     assert not (tmp_path / "build/x").exists()
     assert ("preference data" in words) == (name in ("chosen", "kto_tag", "label"))

@@ -155,7 +155,7 @@ def test_record_that_is_always_refused_leaves_the_others_alone(
     server.script = lambda call: Reply(status, "not this one") if call.id == "t0" else None
     error = ended(make(40, tries=0))
     assert error.exit_code == Exit.PARTIAL
-    assert "1 records could not be answered" in str(error)
+    assert "1 record could not be answered" in str(error)
     assert server.count == 39 + 3
     server.script = lambda call: None
     assert build(load(make(40))).exit_code == Exit.FINE

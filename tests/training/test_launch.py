@@ -133,9 +133,9 @@ def test_too_few_gpus_are_refused(make_build: Make, trainer: Path) -> None:
 def test_what_cannot_fit_is_refused_with_a_mode_that_fits_and_may_be_forced(
     make_build: Make, trainer: Path
 ) -> None:
-    gpus(trainer, 24_564)
+    gpus(trainer, 4_096)
     build = make_build(method="full")
-    with pytest.raises(UserError, match=r"the mode `none` needs [\d.]+ GiB on each GPU of 24") as caught:
+    with pytest.raises(UserError, match=r"the mode `none` needs [\d.]+ GiB on each GPU of 4") as caught:
         trained(build, Place())
     assert "--ignore-memory" in caught.value.remedy
     assert calls(trainer.parent) == []

@@ -15,7 +15,6 @@ from datakit.run.executors.base import Executor
 from datakit.run.executors.event_loop import EventLoopExecutor, asks_by_batch
 from datakit.run.executors.inline import InlineExecutor
 from datakit.run.executors.process import ProcessExecutor
-from datakit.run.executors.ray import RayExecutor
 
 GROUP = "datakit.executors"
 """Entry-point group through which other packages add executors (`ray = "package.module:RayExecutor"`)."""
@@ -32,6 +31,8 @@ def executor_for(annotator: Annotator, context: StepContext) -> Executor:
     declared: str = annotator.executor
     name = _OLD_NAMES.get(declared, declared)
     if context.run.executor == "ray" and _goes_far(name, annotator, context):
+        from datakit.run.executors.ray import RayExecutor  # its actors are modules that processes start with
+
         return RayExecutor(annotator, context, calls=name == "event_loop")
     if name in _OWN:
         return _OWN[name](annotator, context)

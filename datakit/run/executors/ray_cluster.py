@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from datakit.core.counted import counted
 from datakit.core.errors import UserError, missing_extra
 from datakit.core.interrupts import unhurried
 
@@ -34,7 +35,7 @@ class Cluster:
         if self.address in _told:
             return ""
         _told.add(self.address)
-        size = f"{_counted(self.nodes, 'node')}, {_counted(self.cpus, 'CPU')}"
+        size = f"{counted(self.nodes, 'node')}, {counted(self.cpus, 'CPU')}"
         return f"Ray: {'started on this machine' if self.is_ours else 'a running cluster'}, {size}"
 
     def close(self) -> None:
@@ -132,7 +133,3 @@ def _own_signals() -> Iterator[None]:
     finally:
         if is_main and before is not None:
             signal.signal(signal.SIGTERM, before)
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
