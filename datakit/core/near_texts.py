@@ -89,7 +89,8 @@ def likely_pairs(sets: Sequence[frozenset[str]], threshold: float) -> Iterator[t
     if len(sets) <= ALL_PAIRS_UP_TO:
         yield from combinations(range(len(sets)), 2)
         return
-    numbers = (np.concatenate([_numbers(gram) for gram in set_]) for set_ in sets)
+    # Grams of three characters follow each other; one of fewer stands alone in its set.
+    numbers = (_numbers("".join(set_))[::3] for set_ in sets)
     yield from _candidates(numbers, len(sets), threshold)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from datakit.core.files import stamp_of
 from datakit.core.image import ImageProblem, load_rgb
 
 _DECODED_PX = 512
@@ -76,7 +77,7 @@ def _seen(path: str, memory_mb: int) -> tuple[Values, tuple[str, ...]]:
         now = os.stat(path)
     except (OSError, ValueError):
         return _decoded(path, memory_mb, ())
-    return _decoded(path, memory_mb, (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns))
+    return _decoded(path, memory_mb, (now.st_dev, *stamp_of(now)))
 
 
 @lru_cache(_KEPT)

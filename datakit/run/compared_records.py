@@ -25,12 +25,13 @@ def compared_records(
     columns = chat_columns(context)
     names = [name for name in frames.schema if name in {"id", "images", "set", *columns.names}]
     own = pl.Series(list(chats), dtype=pl.String)
+    beside = context.brought if context.brought != context.chats else {}
     for batch in frames.batches(names):
         records = batch.filter(pl.col("set").fill_null("") != GENERAL) if "set" in names else batch
         given = records["id"].is_in(own.implode()) if columns.messages == "instead" else None
         keys = compared_keys(records, columns, context.labels, given)
-        for name, of in ((CHAT, context.chats), (BROUGHT, context.brought)):
-            read = [of.get(id_) for id_ in keys["id"]] if of and (name == CHAT or of != context.chats) else []
+        for name, of in ((CHAT, context.chats), (BROUGHT, beside)):
+            read = [of.get(id_) for id_ in keys["id"]] if of else []
             keys = keys.with_columns(pl.Series(name, read, dtype=pl.String)) if any(read) else keys
         yield keys
 

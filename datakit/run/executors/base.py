@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
@@ -11,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from datakit.core.credentials import masked
 from datakit.core.errors import DatakitError
-from datakit.core.outcome import Outcome, Retry
+from datakit.core.outcome import Done, Outcome, Retry
 from datakit.core.transform import Row
 from datakit.core.workers import AsyncRowWorker, RowWorker
 
@@ -64,6 +65,15 @@ def answer(worker: RowWorker, row: Row) -> Outcome:
         raise
     except Exception as error:  # a bug in a transform or an engine: shown in the report as a retry
         return unexpected(error)
+
+
+def timed_answer(worker: RowWorker, row: Row) -> Outcome:
+    """The same, with the seconds that it took: `plan` reckons by them."""
+    began = time.perf_counter()
+    outcome = answer(worker, row)
+    if isinstance(outcome, Done):
+        outcome.meta.setdefault("seconds", round(time.perf_counter() - began, 3))
+    return outcome
 
 
 def notes_of(workers: Iterable[RowWorker | AsyncRowWorker]) -> Row:

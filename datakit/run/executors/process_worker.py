@@ -11,15 +11,13 @@ import select
 import signal
 import sys
 import threading
-import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
 from datakit.core.errors import DatakitError, UserError
-from datakit.core.outcome import Done
 from datakit.core.workers import row_worker
-from datakit.run.executors.base import answer
+from datakit.run.executors.base import timed_answer
 
 
 class _ParentGone(Exception):
@@ -53,11 +51,7 @@ def _work(pipe: Connection) -> None:
     worker = row_worker(annotator.start(context))
     while True:
         key, row = pickle.loads(_receive(pipe))
-        began = time.perf_counter()
-        outcome = answer(worker, row)
-        if isinstance(outcome, Done):
-            outcome.meta.setdefault("seconds", round(time.perf_counter() - began, 3))  # `plan` reckons by it
-        _send(pipe, (key, outcome))
+        _send(pipe, (key, timed_answer(worker, row)))
         if resident_mb() > memory_mb:
             _send(pipe, "retire")
             return

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from datakit.core.counted import counted
 from datakit.core.errors import BudgetSpent, DatakitError, StopProvider, UserError
 from datakit.core.outcome import Retry
 from datakit.core.settings import LlmSettings
@@ -25,6 +26,7 @@ from datakit.core.transform import Annotator, Row
 from datakit.llm.providers import provider_of
 from datakit.run.executors import ray_cluster
 from datakit.run.executors.base import Answered, Job, notes_of
+from datakit.run.executors.event_loop import MOST_WAITING
 from datakit.run.executors.ray_actor import Actor, Letter, Setup, versions
 from datakit.run.executors.ray_desk import SentJob
 from datakit.run.executors.ray_office import Office
@@ -38,8 +40,6 @@ CALLS_PER_ACTOR = 8
 """Calls in flight for which an actor more is worth its memory."""
 ROOM, MOST_ROOM = 2, 64
 """Records with an actor: one in work and one waiting; twice as many each time that it had nothing to do."""
-MOST_WAITING = 8
-"""As on the event loop of this process."""
 _LOOK_S = 1.0
 
 
@@ -282,7 +282,7 @@ class RayExecutor:
         stats.waiting = sum(member.waiting for member in members)
         there = sum(bool(member.node) for member in members)
         waits = "waits for the Ray cluster to start an actor"
-        stats.message = f"{there:,} Ray actor{'' if there == 1 else 's'}" if there else waits
+        stats.message = counted(there, "Ray actor") if there else waits
 
     def _take_notes(self) -> None:
         ray = ray_cluster.package()

@@ -9,7 +9,6 @@ import pickle
 import queue
 import tempfile
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from datakit.core.step_context import StepContext
 from datakit.core.sub_results import SubResults, Turns
 from datakit.core.transform import Annotator
 from datakit.core.workers import async_row_worker, row_worker
-from datakit.run.executors.base import Job, answer, unexpected
+from datakit.run.executors.base import Job, timed_answer, unexpected
 from datakit.run.executors.event_loop import new_loop
 from datakit.run.executors.process_worker import resident_mb
 from datakit.run.executors.ray_actor import Post, Setup
@@ -171,16 +170,13 @@ class _RowDesk(_Desk):
     def _run(self) -> None:
         while True:
             sent, fault = self._jobs.get()
-            began = time.perf_counter()
             try:
-                outcome: Outcome = fault or answer(self._worker, sent.job.row)
+                outcome: Outcome = fault or timed_answer(self._worker, sent.job.row)
             except DatakitError as error:
                 self.post.tell("error", sent.job.key, error)
                 return
             finally:
                 self.done(sent)
-            if isinstance(outcome, Done):
-                outcome.meta.setdefault("seconds", round(time.perf_counter() - began, 3))
             self.post.tell("outcome", sent.job.key, outcome)
             if resident_mb() > self._most_mb:
                 self.post.tell("retire")
