@@ -38,10 +38,13 @@ from datakit.training.forecast import forecast, work_of
 from datakit.training.gpus import gpu_of_driver
 from datakit.training.longest import longest_row
 from datakit.training.machine import driver_says
+from datakit.training.trainer import threads
 
 KEPT = ":kept"
 STEPS, FIRST = 10, 2
 """Steps that are trained, and those at the start that are not timed."""
+WORKERS = min(14, os.cpu_count() or 1)
+"""That prepare rows."""
 PEAKS = """\
 import atexit, json, os, sys
 def tell():
@@ -145,7 +148,7 @@ def train(case: str, build: BuildFolder, out: Path, models: Path, gpus: int) -> 
         "logging_steps": 1,
         "save_strategy": "no",
         "output_dir": str(work / "trained"),
-        "preprocessing_num_workers": min(14, os.cpu_count() or 1),
+        "preprocessing_num_workers": WORKERS,
         "overwrite_output_dir": True,
         "report_to": "none",
     }
@@ -165,7 +168,7 @@ def train(case: str, build: BuildFolder, out: Path, models: Path, gpus: int) -> 
 def _watch(work: Path, gpus: int, *, forced: bool) -> dict[str, Any]:
     """Seconds of a step, of the start, and the GPU's peak; `failed` with the log's end where it failed."""
     environment = os.environ | {"FORCE_TORCHRUN": "1"} if forced or gpus > 1 else dict(os.environ)
-    environment |= {"NPROC_PER_NODE": str(gpus), "DISABLE_VERSION_CHECK": "1", "OMP_NUM_THREADS": "1"}
+    environment |= {"NPROC_PER_NODE": str(gpus), "DISABLE_VERSION_CHECK": "1", **threads(WORKERS, gpus)}
     (work / "hook").mkdir()
     (work / "peaks").mkdir()
     (work / "hook" / "sitecustomize.py").write_text(PEAKS, "ascii")

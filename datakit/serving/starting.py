@@ -128,6 +128,9 @@ HANGS = (
     ),
     Hang(re.compile(r"Application startup complete|Uvicorn running on"), 20, _elsewhere),
 )
+_NO_MULTICAST = re.compile(r"multicast operations are not supported")
+_NO_MULTICAST_S = 40.0
+"""vLLM has said itself what all-reduce fusion then hangs for (the same two H100, 2026-11-27)."""
 _BETWEEN_GPUS = re.compile(r"No available shared memory broadcast block found")
 _BETWEEN_GPUS_S = 300.0
 """vllm issues 16841, 27313, 46611: vLLM's processes wait for one another, and no line says where."""
@@ -167,6 +170,7 @@ class StartWatch:
         self._size, self._line, self._waiting = -1, "", ""
         self._moved = clock()
         self._told: set[str] = set()
+        self._no_multicast = False
 
     def look(self) -> Failure | None:
         """The reason why the start hangs; None while it moves, or nobody knows."""
@@ -175,7 +179,7 @@ class StartWatch:
         for line in filter(None, (self._waiting, self._line)):
             for hang in HANGS:
                 if hang.pattern.search(line):
-                    return hang.make(line) if still_s > hang.still_s else None
+                    return hang.make(line) if still_s > self._bound_s(hang) else None
         if _BETWEEN_GPUS.search(self._waiting) and still_s > _BETWEEN_GPUS_S and not self._works():
             return _nccl(self._waiting)
         return None
@@ -184,6 +188,10 @@ class StartWatch:
     def last_line(self) -> str:
         """What it said last."""
         return self._waiting or self._line
+
+    def _bound_s(self, hang: Hang) -> float:
+        known = self._no_multicast and hang.make is _all_reduce_fusion
+        return _NO_MULTICAST_S if known else hang.still_s
 
     def _works(self) -> bool:
         """Whether a slow step has begun whose end it has not told."""
@@ -199,6 +207,7 @@ class StartWatch:
         if moving and moving[-1] != self._line:
             self._line, self._moved = moving[-1], self._clock()
         self._waiting = lines[-1] if lines and _WAITS.search(lines[-1]) else ""
+        self._no_multicast |= any(_NO_MULTICAST.search(line) for line in lines)
         for line in lines:
             self._tell(line)
 

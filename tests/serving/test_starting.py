@@ -17,6 +17,9 @@ WAITING = (
     "broadcast block found in 60 seconds. This typically happens when some processes are hanging or doing "
     "some time-consuming work (e.g. compilation, weight/kv cache quantization)."
 )
+NO_MULTICAST = (
+    "WARNING [symm_mem.py:106] SymmMemCommunicator: symmetric memory multicast operations are not supported."
+)
 HANGING = {
     "hangs_all_reduce_fusion": "INFO [flashinfer_all_reduce.py:149] Initialized FlashInfer Allreduce norm "
     "fusion workspace with backend=mnnvl",
@@ -74,6 +77,21 @@ def test_hang_is_named_by_its_last_line(tmp_path: Path, kind: str) -> None:
     assert start.waits(still_s - 1) == ""
     assert start.waits(2) == kind
     assert still_s < 300
+
+
+def test_fusion_that_lacks_multicast_is_not_waited_for_long(tmp_path: Path) -> None:
+    start = Start(tmp_path)
+    start.says(NO_MULTICAST)
+    assert start.says(HANGING["hangs_all_reduce_fusion"]) == ""
+    assert start.waits(39) == ""
+    assert start.waits(2) == "hangs_all_reduce_fusion"
+
+
+def test_machine_without_multicast_is_waited_for_elsewhere(tmp_path: Path) -> None:
+    start = Start(tmp_path)
+    start.says(NO_MULTICAST)
+    start.says(HANGING["hangs_nccl"])
+    assert start.waits(100) == ""
 
 
 def test_every_place_of_a_hang_has_a_text() -> None:
