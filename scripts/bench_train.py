@@ -38,7 +38,7 @@ from datakit.training.forecast import forecast, work_of
 from datakit.training.gpus import gpu_of_driver
 from datakit.training.longest import longest_row
 from datakit.training.machine import driver_says
-from datakit.training.trainer import threads
+from datakit.training.trainer import allocator, threads
 
 KEPT = ":kept"
 STEPS, FIRST = 10, 2
@@ -168,7 +168,8 @@ def train(case: str, build: BuildFolder, out: Path, models: Path, gpus: int) -> 
 def _watch(work: Path, gpus: int, *, forced: bool) -> dict[str, Any]:
     """Seconds of a step, of the start, and the GPU's peak; `failed` with the log's end where it failed."""
     environment = os.environ | {"FORCE_TORCHRUN": "1"} if forced or gpus > 1 else dict(os.environ)
-    environment |= {"NPROC_PER_NODE": str(gpus), "DISABLE_VERSION_CHECK": "1", **threads(WORKERS, gpus)}
+    environment |= {"NPROC_PER_NODE": str(gpus), "DISABLE_VERSION_CHECK": "1"}
+    environment |= threads(WORKERS, gpus) | allocator()
     (work / "hook").mkdir()
     (work / "peaks").mkdir()
     (work / "hook" / "sitecustomize.py").write_text(PEAKS, "ascii")

@@ -90,6 +90,7 @@ def train_call(run: RunFolder, place: Place, *, only_shown: bool = False) -> tra
         port=place.master_port,
     )
     settings |= trainer.threads(int(run.keys.get("preprocessing_num_workers") or 1), gpus)
+    settings |= trainer.allocator()
     return trainer.Call(tuple(words), run.data.path, settings)
 
 

@@ -96,6 +96,10 @@ def distributed(
     return variables
 
 
+_ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
+"""The name that every PyTorch reads, and the one of 2.9 and newer."""
+
+
 def threads(workers: int, processes: int) -> dict[str, str]:
     """OMP_NUM_THREADS, so that the trainer's processes share the cores; the environment's own goes first.
 
@@ -106,6 +110,16 @@ def threads(workers: int, processes: int) -> dict[str, str]:
         return {}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {"OMP_NUM_THREADS": str(max(1, cores // max(1, workers, processes)))}
+
+
+def allocator() -> dict[str, str]:
+    """PyTorch's setting that lets blocks of GPU memory grow; the environment's own goes first.
+
+    Without it PyTorch keeps what rows of one length freed, and asks for more at the next length.
+    """
+    if any(name in os.environ for name in _ALLOCATOR):
+        return {}
+    return {_ALLOCATOR[0]: "expandable_segments:True"}
 
 
 def _from_environment(name: str, value: int | str | None) -> str | None:

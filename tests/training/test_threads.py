@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from datakit.training.trainer import threads
+from datakit.training.trainer import allocator, threads
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +25,11 @@ def test_cores_are_shared_among_workers_and_processes(workers: int, processes: i
 def test_environment_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert threads(4, 1) == {}
+
+
+def test_gpu_memory_grows_in_blocks_unless_the_environment_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
+    assert allocator() == {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "max_split_size_mb:64")
+    assert allocator() == {}
