@@ -20,17 +20,17 @@ from datakit.training.memory import Trained, trained_by
 from datakit.training.preprocessing import IMAGE_S, TEXT_S
 from datakit.training.steps import total_steps
 
-USED = 0.42
+USED = 0.50
 """Share of a GPU's arithmetic that a training reaches while nothing else holds it up."""
-LAYER_S = 0.0085
+LAYER_S = 0.0108
 """Seconds to start the kernels of one decoder layer: forward, again for checkpointing, and backward."""
-BLOCK_S, WINDOW_S = 0.0022, 0.000_083
+BLOCK_S, WINDOW_S = 0.0033, 0.000_066
 """Of one block of the vision tower, and of each window or whole picture beside that: forward alone."""
 WINDOW_PATCHES = 64
 """Of a window of Qwen2.5-VL, whose attention is called for each; whole blocks call it for each picture."""
-RECOMPUTED = 0.25
+RECOMPUTED = 0.06
 """Share of LAYER_S that checkpointing adds: the second forward pass."""
-TENSOR_S, MODULE_S = 0.0003, 0.00095
+TENSOR_S, MODULE_S = 0.000_15, 0.0015
 """That DeepSpeed takes for each trained tensor, and under ZeRO-3 for each module, in one pass."""
 PICTURE_PX = 1280 * 960
 """Of the picture that IMAGE_S was measured on."""
@@ -40,8 +40,8 @@ HOST_GB_S = 20.0
 """Of a host's memory and bus, where the optimizer or the parameters stay on it."""
 OPTIMIZER_BYTES = 28
 """That AdamW reads and writes for each trained parameter: gradient, weight and two moments in float32."""
-STARTING_S = 55
-"""Until the trainer reads its first row and, behind the last, until its first step: 37 to 74 s on H100s."""
+STARTING_S, DEEPSPEED_STARTING_S = 40, 20
+"""Until the trainer reads its first row and, behind the last, until its first step; more under DeepSpeed."""
 MEASURED_BAND, RECKONED_BAND = 1.5, 3.0
 """Factors around the forecast that should hold the truth: on a GPU that was measured, and on others."""
 
@@ -170,7 +170,8 @@ def forecast(
     workers = int(keys.get("preprocessing_num_workers") or 1)
     preparing = (work.rows * TEXT_S + _pictures_s(size, work.image_tokens)) / workers
     training = work.steps * step + evaluating
-    hours = (STARTING_S + preparing + training) / 3600 * gpus
+    starting = STARTING_S + (0 if mode == "none" else DEEPSPEED_STARTING_S)
+    hours = (starting + preparing + training) / 3600 * gpus
     band = MEASURED_BAND if gpu.measured and mode in ("none", "z0", "z2", "z3") else RECKONED_BAND
     return Forecast(
         gpu=gpu.name,
@@ -179,7 +180,7 @@ def forecast(
         tokens_seen=round(seen),
         step_s=step,
         slowest=rates.slowest,
-        starting_s=STARTING_S,
+        starting_s=starting,
         preprocessing_s=preparing,
         training_s=training,
         gpu_hours=hours,

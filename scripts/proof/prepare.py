@@ -59,7 +59,7 @@ Row = dict[str, Any]
 class Amounts:
     """How many screens of each kind; multiples of the number of classes keep classes even."""
 
-    train: int = 20_000
+    train: int = 10_000
     quarter: int = 2500
     """Of them, for all recipes but the first."""
     held_out: int = 400

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PIXELS = 100_352
 STEPS = 800
-MANY_STEPS = 2400
+MANY_STEPS = 1600
 """Of the recipe with all training screens; every other one has STEPS."""
 BATCH = 64
 AGAIN = "nothing: another seed of the trainer"

@@ -17,7 +17,7 @@ from datakit.training.memory import Trained
 from tests.support.train_builds import build_screens
 
 MEASURED = Path(__file__).with_name("measured_trainings.jsonl")
-"""Lines of scripts/bench_train.py on one machine (2026-11-27), made with LLaMA-Factory 0.9.5."""
+"""Lines of scripts/bench_train.py on three machines (2026-11-27 and 28), made with LLaMA-Factory 0.9.5."""
 TIMED = [json.loads(line) for line in MEASURED.read_text("ascii").splitlines()]
 SMALL = Work(
     rows=100, text_tokens=100_000, image_tokens=50_000, held_out_tokens=15_000, steps=50, evaluations=5
@@ -35,13 +35,24 @@ def tiny() -> QwenModel:
 
 @pytest.mark.parametrize("line", TIMED, ids=lambda line: f"{line['case']}x{line['gpus']}")
 def test_forecast_of_a_timed_training_is_within_its_band(line: dict[str, Any]) -> None:
-    name, method, mode, rows = line["case"].rsplit(":", 3)
+    assert 1 / MEASURED_BAND <= told_to_timed(line) <= MEASURED_BAND
+
+
+def test_three_of_four_forecasts_are_within_15_percent() -> None:
+    near = [line for line in TIMED if 0.85 <= told_to_timed(line) <= 1.15]
+    assert len(near) >= 0.75 * len(TIMED)
+
+
+def told_to_timed(line: dict[str, Any]) -> float:
+    """Seconds of a step as they are forecast, to those that were timed."""
+    name, method, mode, rows = line["case"].removesuffix(":kept").rsplit(":", 3)
     size = tiny() if name == "tiny" else qwen_model(name)
     image, length = line["image_tokens_a_row"], line["tokens_a_row"]
     work = SMALL.model_copy(update={"image_tokens": 100 * image, "text_tokens": 100 * (length - image)})
     keys = {"finetuning_type": method, "per_device_train_batch_size": int(rows), "dataloader_num_workers": 4}
+    keys["disable_gradient_checkpointing"] = line["case"].endswith(":kept")
     told = forecast(size, keys, mode, work, gpu_named(line["gpu"]), line["gpus"], None)
-    assert 1 / MEASURED_BAND <= told.step_s / line["step_s"] <= MEASURED_BAND
+    return told.step_s / float(line["step_s"])
 
 
 def test_arithmetic_is_six_a_parameter_and_token_and_two_more_for_checkpointing() -> None:
