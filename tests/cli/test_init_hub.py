@@ -1,4 +1,4 @@
-"""`datakit init owner/name`: a data set of a hub, asked for as `datasets` does, becomes a project that builds."""
+"""`datakit init owner/name`: a data set of a hub, asked for as `datasets` does, becomes a project."""
 
 from __future__ import annotations
 

@@ -93,8 +93,9 @@ CHECK = """
 from datakit.checking.tally import Tally
 from datakit.cli.check import _print_tallies
 faults = dict(dropped=1_000, stops=20, crashes=30, cut=4_000, uncounted=5)
-figures = dict(rows=1_234_567, kept=1_000_000, text_tokens=987_654_321, image_tokens=123_456_789, longest=4_321)
-_print_tallies([Tally("ecom_v3_train", "train", **figures, **faults), Tally("ecom_v3_val", "eval", rows=5)])
+tokens = dict(text_tokens=987_654_321, image_tokens=123_456_789, longest=4_321)
+train = Tally("ecom_v3_train", "train", 1_234_567, 1_000_000, **faults, **tokens)
+_print_tallies([train, Tally("ecom_v3_val", "eval", rows=5)])
 """
 
 
