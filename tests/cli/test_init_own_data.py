@@ -332,3 +332,16 @@ def test_a_name_of_the_hub_that_cannot_be_reached_is_told(
     assert done.code == 2
     assert "cannot load the data set owner/pictures" in done.err
     assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["boxes", "looks", "ocr", "review", "duplicate_of"])
+def test_a_column_that_bears_the_name_of_a_step_s_is_taken_as_it_is(
+    datakit: Run, tmp_path: Path, name: str
+) -> None:
+    own_data.pictures(tmp_path / "data", 24)
+    pictures = sorted(path.name for path in (tmp_path / "data").rglob("*.png"))
+    rows = [f"{picture},{'猫狗'[at % 2]},三个" for at, picture in enumerate(pictures)]
+    table = tmp_path / "data" / "t.csv"
+    table.write_text("\n".join([f"image,label,{name}", *rows]) + "\n", "utf-8")
+    made = started(datakit, table)
+    assert made["found"]["records"] == 24
