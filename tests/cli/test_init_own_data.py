@@ -94,7 +94,7 @@ def test_found_things_and_doubts_are_said_and_the_readme_has_commands_that_run(
     done = datakit("init", "../photos")
     assert done.code == 0
     assert "Found the folder photos: 15 pictures, 2 labels, Chinese; to classify pictures." in done.out
-    assert "fewer than 10 records of 1 labels (狗)" in done.out
+    assert "fewer than 10 records of 1 label (狗)" in done.out
     project = tmp_path / "work" / "photos-project"
     assert "photos-project/build/photos.limit20/card/photos.html" in done.out
     monkeypatch.chdir(project)
