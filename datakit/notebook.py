@@ -110,18 +110,20 @@ class Records:
     def sample(self, n: int, *, label: str | None = None, seed: int = 7) -> Records:
         """`n` records by chance, in their order, the same for the same seed; all where there are fewer.
 
-        `label` chooses among those of a class. Raises UserError for one that no record has.
+        `label` chooses among those of a class. Raises UserError for one that no record has, and for `n` < 0.
 
         >>> len(data.sample(2)), data.sample(1, label="退货页面")[0]["id"]
         (2, 'screen-0005')
         """
+        if n < 0:
+            raise UserError(f"a sample of {n} records is asked for", remedy="Give 0 or more.")
         frame = self.frame
         if label is not None:
             labels = frame["label"].drop_nulls().unique().to_list() if "label" in frame.columns else []
             if label not in labels:
                 raise UserError(f"no record has the label `{label}`", remedy=did_you_mean(label, labels))
             frame = frame.filter(label=label)
-        chosen = frame.with_row_index("@at").sample(min(max(n, 0), frame.height), seed=seed).sort("@at")
+        chosen = frame.with_row_index("@at").sample(min(n, frame.height), seed=seed).sort("@at")
         return replace(self, frame=chosen.drop("@at"))
 
     @property

@@ -159,6 +159,8 @@ def test_sample_is_the_same_for_a_seed_and_of_a_class(project: Path) -> None:
     assert len(data.sample(0)) == 0
     with pytest.raises(UserError, match="no record has the label `c`"):
         data.sample(1, label="c")
+    with pytest.raises(UserError, match="a sample of -1 records"):
+        data.sample(-1)
 
 
 def test_table_draws_boxes_and_hides_what_only_machines_read(project: Path) -> None:

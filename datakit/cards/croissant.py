@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 
+import polars as pl
+
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.cards.overview import licences
 from datakit.core import croissant
-from datakit.core.record import VAL
+from datakit.core.record import COLUMNS, VAL
 from datakit.core.visible import visible
 
-_COLUMNS = {"id": False, "messages": True, "images": True}
+_COLUMNS = {"id": pl.String, "messages": COLUMNS["messages"], "images": COLUMNS["images"]}
 """Of a row of emit.llamafactory."""
 
 

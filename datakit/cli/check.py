@@ -191,12 +191,12 @@ def show(report: Report) -> None:
 
 
 _FAULTS = ("dropped", "stops", "crashes", "cut", "uncounted")
-"""Columns that only a data set with such rows has: with all of them a table is wider than most terminals."""
+"""Columns that only a data set with such rows has."""
 
 
 def _print_tallies(tallies: Sequence[Tally]) -> None:
     """A line a data set: its rows, what becomes of them, and their tokens."""
-    from datakit.cli.tables import print_table
+    from datakit.cli.tables import print_wide_table
 
     if not tallies:
         return
@@ -207,7 +207,7 @@ def _print_tallies(tallies: Sequence[Tally]) -> None:
         for tally in tallies
     ]
     head = ("data set", "part", *(name.replace("_", " ") for name in figures))
-    print_table(head, rows, right=range(2, len(head)))
+    print_wide_table(head, rows, right=range(2, len(head)))
 
 
 def _values(tally: Tally, names: Sequence[str]) -> list[int]:

@@ -51,6 +51,33 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Seque
     _print_rows(rows, [_column(cells, right=at in right) for at, cells in enumerate(columns)], head)
 
 
+def print_wide_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """As `print_table`, of a row's name and many figures: on a terminal those that find no place beside each
+    other follow in tables below, each behind the first column."""
+    for shown in _side_by_side([head, *rows]):
+        figures = [[row[at] for at in shown] for row in rows]
+        print_table(
+            [head[at] for at in shown], figures, right=[to for to, at in enumerate(shown) if at in right]
+        )
+
+
+def _side_by_side(rows: Sequence[Sequence[str]]) -> list[list[int]]:
+    """The columns of each table, as many as the terminal has room for; the first is in all of them."""
+    from rich.cells import cell_len
+
+    every = range(1, len(rows[0]))
+    if not sys.stdout.isatty():
+        return [[0, *every]]
+    wide = [max(cell_len(row[at]) for row in rows) + _GAP for at in range(len(rows[0]))]
+    room = shutil.get_terminal_size().columns + _GAP - wide[0]
+    found: list[list[int]] = [[]]
+    for at in every:
+        if found[-1] and sum(wide[one] for one in found[-1]) + wide[at] > room:
+            found.append([])
+        found[-1].append(at)
+    return [[0, *shown] for shown in found]
+
+
 def say(text: str) -> None:
     """A line of prose. On a terminal it is wrapped between words, and a command at its end has a line of its
     own that nothing breaks; anything else gets one line, however long."""

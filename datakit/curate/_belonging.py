@@ -95,9 +95,15 @@ def _pictures(small: pl.DataFrame, files: FileDigests) -> list[pl.Series | pl.Ex
     if "images" in small.columns:
         digests = [[files.sha256(path) for path in paths or ()] for paths in small["images"].to_list()]
         columns.append(pl.Series("@files", digests, dtype=pl.List(pl.String)))
-    if "looks" in small.columns:
+    if _has_pixels(small.schema.get("looks")):
         pixels = pl.element().struct.field("pixels")
         columns.append(pl.col("looks").list.eval(pixels).alias("@pixels"))
-    if "phash" in small.columns:  # 64 digits a picture
+    if small.schema.get("phash") == pl.String:  # 64 digits a picture
         columns.append(pl.col("phash").str.extract_all(r"\w{64}").alias("@hashes"))
     return columns
+
+
+def _has_pixels(dtype: object) -> bool:
+    """Whether `looks` is that of annotate.image_facts: a source may have a column of that name, too."""
+    inner = dtype.inner if isinstance(dtype, pl.List) else None
+    return isinstance(inner, pl.Struct) and any(field.name == "pixels" for field in inner.fields)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,7 +50,7 @@ class Hub(Emitter):
     UserError for an upload that the hub refuses.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     push: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
     """Repository on the hub, `owner/name`; nothing leaves the machine when not given."""
@@ -110,7 +109,7 @@ class Hub(Emitter):
                 shutil.rmtree(hidden)
         readme = self._card(context.name, records.schema, columns, tables, parquet, files).text()
         (target / "README.md").write_text(readme, encoding="utf-8", newline="\n")
-        self._croissant(target, context.name, records.schema, parquet.columns, files)
+        self._croissant(target, context.name, files)
         if self.push and token:
             _upload(target, self.push, token, private=self.private)
         return [
@@ -123,9 +122,8 @@ class Hub(Emitter):
             Artifact(path=f"{FOLDER}/{croissant.FILE}", kind="card"),
         ]
 
-    def _croissant(self, target: Path, name: str, schema: Any, columns: Sequence[str], files: Files) -> None:
+    def _croissant(self, target: Path, name: str, files: Files) -> None:
         """Writes what the files are as JSON-LD, for programs that look for data sets."""
-        lists = {column: isinstance(schema[column], pl.List) for column in columns}
         digests = FileDigests()
         listed = [
             croissant.File(
@@ -133,7 +131,7 @@ class Hub(Emitter):
                 "validation" if split == VAL else split,
                 digests.sha256(path),
                 path.stat().st_size,
-                lists,
+                pl.read_parquet_schema(path),
             )
             for split in SPLITS
             for path in files.get(split, ())

@@ -14,7 +14,7 @@ from datakit.core.text_encoding import BOM, UTF8, codec_of
 from datakit.read._damaged_array import Element, elements_of
 from datakit.read._encoded_lines import opened
 from datakit.read._files import BOM_BYTES, encoding_of, is_bytewise, unreadable
-from datakit.read._json_values import has_surrogates, json_value
+from datakit.read._json_values import has_surrogates, json_value, said
 from datakit.read._known_files import COCO
 from datakit.read._rows import Block, reject_at
 
@@ -120,7 +120,7 @@ def _block(file: str, values: list[Any], first: int, lenient: bool) -> Block:
         if isinstance(value, Element):
             rejects.append(reject_at(file, number, value.reason, f"element {number}, {value.detail}"))
         elif not isinstance(value, dict):
-            words = f"is a {type(value).__name__}, not an object with named values"
+            words = f"is {said(value)}, not an object with named values"
             rejects.append(reject_at(file, number, "not_an_object", f"element {number} {words}"))
         elif has_surrogates(value):
             words = "holds half of a surrogate pair, which is no character"

@@ -13,7 +13,7 @@ from datakit.core.regular_files import regular
 from datakit.core.text_encoding import BOM, UTF8
 from datakit.read._encoded_lines import EncodedLine, encoded_lines
 from datakit.read._files import BOM_BYTES, encoding_of, unreadable
-from datakit.read._json_values import has_surrogates, json_value, json_values
+from datakit.read._json_values import has_surrogates, json_value, json_values, said
 from datakit.read._rows import Block, reject_at
 
 _BYTES = 4 << 20
@@ -83,7 +83,7 @@ def _value(line: EncodedLine) -> dict[str, Any] | tuple[str, str]:
     except orjson.JSONDecodeError as error:
         return "bad_json", f", column {error.colno}: {error.msg}"
     if not isinstance(value, dict):
-        return "not_an_object", f" holds a {type(value).__name__}, not an object with named values"
+        return "not_an_object", f" holds {said(value)}, not an object with named values"
     if lenient and has_surrogates(value):
         return "bad_encoding", " holds half of a surrogate pair, which is no character"
     return value

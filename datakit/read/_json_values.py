@@ -60,3 +60,15 @@ def has_surrogates(value: Any) -> bool:
 def _may_hold_long_numbers(data: bytes) -> bool:
     """Whether a number of 19 digits may stand somewhere: told at 1 GB/s (2026-11-26)."""
     return _LONG_NUMBER in data.translate(_CLASSES)
+
+
+def said(value: Any) -> str:
+    """What a value is, in the words of JSON.
+
+    >>> said(None), said([1]), said("a")
+    ('null', 'a list', 'a text')
+    """
+    if isinstance(value, bool):
+        return "true or false"
+    words = {type(None): "null", list: "a list", str: "a text", dict: "an object"}
+    return words.get(type(value), "a number")

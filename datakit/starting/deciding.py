@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from datakit.core.counted import counted
 from datakit.core.errors import UserError
 from datakit.core.labels import shown
 from datakit.core.language import Language
@@ -158,7 +159,9 @@ def _doubt_labels(parts: Decided, doubts: list[str]) -> None:
     if few := [label for label, count in labels.items() if count < _FEW]:
         names = ", ".join(" ".join(shown(label).split())[:30] for label in few[:3])
         names += " …" if len(few) > 3 else ""
-        doubts.append(f"fewer than {_FEW} records of {len(few):,} labels ({names}): little to learn or score")
+        doubts.append(
+            f"fewer than {_FEW} records of {counted(len(few), 'label')} ({names}): little to learn or score"
+        )
     if all(label.strip().lstrip("-").isdecimal() for label in labels):
         doubts.append("labels are numbers: write into the label file what each means")
 

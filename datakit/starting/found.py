@@ -17,6 +17,7 @@ from datakit.core.language import Language, language_of
 from datakit.core.outcome import Batch
 from datakit.core.record import BASE
 from datakit.core.step_context import StepContext
+from datakit.read._boxes import BOX_COLUMN
 from datakit.read._column_names import names_picture
 from datakit.read._row_reader import TableReader
 from datakit.starting.columns import Column, is_plain
@@ -94,7 +95,7 @@ class Found:
         self.texts += frame["text"].drop_nulls().len()
         if "messages" in frame.columns:
             self.chats += frame.filter(pl.col("messages").list.len() > 0).height
-        if BOXES in frame.columns:
+        if frame.schema.get(BOXES) == BOX_COLUMN:
             boxes = frame[BOXES].explode().drop_nulls().struct.unnest()
             self.boxes += boxes.height
             self.box_texts += boxes["text"].drop_nulls().len()
@@ -115,7 +116,7 @@ class Found:
         self.said += head["text"].drop_nulls().to_list()
         if "messages" in head.columns:
             self.said += [turn["content"] or "" for turn in head["messages"].explode().drop_nulls()]
-        if BOXES in head.columns:
+        if head.schema.get(BOXES) == BOX_COLUMN:
             boxes = head[BOXES].explode().drop_nulls()
             self.said += [word for box in boxes for word in (box["label"], box["text"]) if word]
         self.said += [text for name in self.columns if name in head.columns for text in _texts(head[name])]

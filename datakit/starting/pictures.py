@@ -58,7 +58,7 @@ def looked_at(paths: Sequence[str]) -> Looked:
             read_header(path)
         except ImageProblem as problem:
             faults[problem.reason] += 1
-            example = example or f"{path}: {problem.detail}"
+            example = example or (problem.detail if path in problem.detail else f"{path}: {problem.detail}")
     return Looked(len(some), faults, example)
 
 

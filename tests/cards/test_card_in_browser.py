@@ -145,3 +145,14 @@ def test_in_a_notebook_links_lead_within_the_card(browser: Any, tmp_path: Path) 
     frame.locator("#gallery .tile summary").first.click()
     assert frame.locator("#gallery .tile[open] .chat").is_visible()
     page.close()
+
+
+def test_a_print_shows_what_is_folded_and_one_record_as_it_is_trained(tab: Tab) -> None:
+    tab.emulate_media(media="print", color_scheme="dark")
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not tab.locator("nav").is_visible()
+    for folded in tab.locator("#verdict details td, details.constant pre").all():
+        assert folded.evaluate("node => node.checkVisibility()")
+    chats = [chat.evaluate("node => node.checkVisibility()") for chat in tab.locator("#gallery .chat").all()]
+    assert chats == [True, *[False] * (len(chats) - 1)]
+    assert len(tab.pdf(format="A4")) > 100_000

@@ -94,7 +94,7 @@ def test_found_things_and_doubts_are_said_and_the_readme_has_commands_that_run(
     done = datakit("init", "../photos")
     assert done.code == 0
     assert "Found the folder photos: 15 pictures, 2 labels, Chinese; to classify pictures." in done.out
-    assert "fewer than 10 records of 1 labels (狗)" in done.out
+    assert "fewer than 10 records of 1 label (狗)" in done.out
     project = tmp_path / "work" / "photos-project"
     assert "photos-project/build/photos.limit20/card/photos.html" in done.out
     monkeypatch.chdir(project)
@@ -332,3 +332,16 @@ def test_a_name_of_the_hub_that_cannot_be_reached_is_told(
     assert done.code == 2
     assert "cannot load the data set owner/pictures" in done.err
     assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["boxes", "looks", "ocr", "review", "duplicate_of"])
+def test_a_column_that_bears_the_name_of_a_step_s_is_taken_as_it_is(
+    datakit: Run, tmp_path: Path, name: str
+) -> None:
+    own_data.pictures(tmp_path / "data", 24)
+    pictures = sorted(path.name for path in (tmp_path / "data").rglob("*.png"))
+    rows = [f"{picture},{'猫狗'[at % 2]},三个" for at, picture in enumerate(pictures)]
+    table = tmp_path / "data" / "t.csv"
+    table.write_text("\n".join([f"image,label,{name}", *rows]) + "\n", "utf-8")
+    made = started(datakit, table)
+    assert made["found"]["records"] == 24

@@ -25,13 +25,13 @@ print_pairs([({FLAGS!r}, {TEXT!r}), ("--x", "short")])
 """
 
 
-def on_a_terminal(columns: int, **environment: str) -> str:
-    """What SHOW prints on a terminal so wide."""
+def on_a_terminal(columns: int, code: str = SHOW, **environment: str) -> str:
+    """What the code prints on a terminal so wide."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "TERM")}
     environ = {**kept, "TERM": "xterm-256color", **environment}
-    process = subprocess.Popen([sys.executable, "-c", SHOW], stdout=theirs, env=environ)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=theirs, env=environ)
     os.close(theirs)
     shown = b""
     while True:
@@ -87,3 +87,29 @@ def test_heads_are_bold_on_a_terminal_that_allows_it() -> None:
     assert "\x1b[1m" in on_a_terminal(80)
     assert "\x1b" not in on_a_terminal(80, NO_COLOR="1")
     assert "\x1b" not in on_a_terminal(80, TERM="dumb")
+
+
+CHECK = """
+from datakit.checking.tally import Tally
+from datakit.cli.check import _print_tallies
+faults = dict(dropped=1_000, stops=20, crashes=30, cut=4_000, uncounted=5)
+tokens = dict(text_tokens=987_654_321, image_tokens=123_456_789, longest=4_321)
+train = Tally("ecom_v3_train", "train", 1_234_567, 1_000_000, **faults, **tokens)
+_print_tallies([train, Tally("ecom_v3_val", "eval", rows=5)])
+"""
+
+
+def test_a_check_with_every_fault_is_whole_on_80_columns_and_one_table_in_a_pipe() -> None:
+    shown = bare(on_a_terminal(80, CHECK)).splitlines()
+    assert max(map(len, shown)) <= 80
+    assert shown == [
+        "data set       part        rows       kept  dropped  stops  crashes    cut",
+        "ecom_v3_train  train  1,234,567  1,000,000    1,000     20       30  4,000",
+        "ecom_v3_val    eval           5          ·        ·      ·        ·      ·",
+        "data set       uncounted  text tokens  image tokens  longest",
+        "ecom_v3_train          5  987,654,321   123,456,789    4,321",
+        "ecom_v3_val            ·            ·             ·        ·",
+    ]
+    assert len(bare(on_a_terminal(130, CHECK)).splitlines()) == 3
+    piped = subprocess.run([sys.executable, "-c", CHECK], check=True, capture_output=True, text=True).stdout
+    assert len(piped.splitlines()) == 3

@@ -455,3 +455,11 @@ def test_a_column_split_of_the_source_with_a_validation_part_is_told(own: list[A
     _, notes = split(records(["a"] * 20, source_split=own), val=0.2)
     warned = [words for words in notes.get("warnings", ()) if "own column `split` has 5 records" in words]
     assert bool(warned) is is_told
+
+
+@pytest.mark.parametrize("value", ["nice", 3, ["a", "b"], {"pixels": "a"}])
+@pytest.mark.parametrize("name", ["looks", "phash"])
+def test_a_column_of_the_data_that_bears_the_name_of_a_hash_is_no_hash(name: str, value: Any) -> None:
+    given = records(["a"] * 10, images=[[] for _ in range(10)], **{name: [value] * 10})
+    frame, _ = split(given, val=0.2, group="images")
+    assert in_val(frame).height == 2

@@ -517,3 +517,14 @@ def test_picture_that_a_dialogue_may_not_name_rejects_its_record(
     got = read("read.jsonl", path="rows.jsonl")
     assert got.column("id") == ["b"]
     assert got.reasons["a"] in ("image_outside", "image_not_a_path")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [("null", "null"), ("[1]", "a list"), ("3", "a number"), ("true", "true or false")]
+)
+def test_a_line_that_is_no_object_is_told_in_the_words_of_json(
+    tmp_path: Path, read: Any, line: str, words: str
+) -> None:
+    (tmp_path / "x.jsonl").write_text(line + "\n", "utf-8")
+    [reject] = read("read.jsonl", path="x.jsonl").rejects
+    assert f"holds {words}, not an object" in reject.detail
