@@ -297,8 +297,7 @@ def serve(records: PageRecords, tmp_path: Path) -> Iterator[Callable[..., Server
 
     def start(port: int | None = None) -> Server:
         folder = write(records, records.build.path, tmp_path / "served", most=0).parent
-        own = dict(zip(records.frame["id"].to_list(), records.judged(), strict=True))
-        server = Server(Review(folder, DecisionsFile(tmp_path / "overrides.jsonl", own)), port)
+        server = Server(Review(folder, DecisionsFile(tmp_path / "overrides.jsonl", records.seen_by_id)), port)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         servers.append(server)
         return server
