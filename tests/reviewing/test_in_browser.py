@@ -333,6 +333,24 @@ def test_served_page_writes_the_file_by_itself_and_takes_its_state_from_it(
     assert "token" not in tab.url
 
 
+def test_two_tabs_keep_what_each_of_them_decides(
+    serve: Callable[..., Server], tab: Tab, tmp_path: Path
+) -> None:
+    server = serve()
+    show(tab, server.address)
+    other = tab.context.new_page()
+    show(other, f"http://{server.host}/", who="")
+    for at, one in enumerate((tab, other, tab, other)):  # before either has written into the storage
+        one.evaluate(f"state.decide([{at}], 'drop')")
+    for one in (tab, other):
+        until(one, "!state.timer && !state.waiting.size && [0, 1, 2, 3].every((at) => state.decided.has(at))")
+    until(tab, "localStorage.getItem(state.key) === state.text")
+    assert len((tmp_path / "overrides.jsonl").read_text("utf-8").splitlines()) == 4
+    for one in (tab, other):
+        one.reload()
+        until(one, "document.body.dataset.ready !== undefined && state.count() === 4")
+
+
 def test_other_reviewers_lines_stay_and_both_decisions_stand_in_the_file(
     serve: Callable[..., Server], tmp_path: Path, tab: Tab
 ) -> None:
