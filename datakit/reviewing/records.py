@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -234,8 +235,8 @@ class PageRecords:
         labels: list[str | None] = [None] * self.count
         chances: list[float | None] = [None] * self.count
         for name, probability in _PREDICTIONS:
-            if self._is_text(name) and self.frame.schema.get(probability) == pl.Float64():
-                labels, chances = self._canonical(name), self.frame[probability].to_list()
+            if self._is_text(name) and probability in self.frame.columns:
+                labels, chances = self._canonical(name), _numbers(self.frame[probability])
                 break
         for at, id_ in enumerate(self.frame["id"]):
             if id_ in self._answered:
@@ -256,6 +257,14 @@ class PageRecords:
         if column == _ANSWER:
             return [self._answered.get(id_) for id_ in self.frame["id"]]
         return self._canonical(column)
+
+
+def _numbers(values: pl.Series) -> list[float | None]:
+    """Probabilities as numbers: a source may have them as whole ones or in words; null for what is none."""
+    if values.dtype.is_nested():
+        return [None] * len(values)
+    numbers = values.cast(pl.Float64(), strict=False).to_list()
+    return [value if value is not None and math.isfinite(value) else None for value in numbers]
 
 
 def _line(line: Mapping[str, Any]) -> list[Any] | None:
