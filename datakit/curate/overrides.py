@@ -77,7 +77,7 @@ class Overrides(TableTransform):
     dropped_by_review, which does not count against `run.max_reject_rate`.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"path": "../examples/ecom/overrides.jsonl"}
 
