@@ -35,8 +35,8 @@ class Override(BaseModel):
 
     id: str = Field(min_length=1)
     """The record's id."""
-    judged: str = Field(pattern=r"^[0-9a-f]{32}$")
-    """core.judged of what the reviewer saw: a decision about anything else is not applied."""
+    judged: str = Field(pattern=r"^[0-9a-f]{32}(-[0-9a-f]{16})*$", max_length=10_000)
+    """core.judged.Seen.said of what the reviewer saw: a decision about anything else is not applied."""
     action: Action
     """`accept` the label as it is, `relabel` the record to `new`, or `drop` the record."""
     old: str | None = None

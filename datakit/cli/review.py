@@ -177,7 +177,7 @@ def serve_page(
     from datakit.reviewing.decisions_file import DecisionsFile
     from datakit.reviewing.server import Review, Server
 
-    decisions = DecisionsFile(into or overrides_file(records.build), records.judged_by_id)
+    decisions = DecisionsFile(into or overrides_file(records.build), records.seen_by_id)
     lines = decisions.lines()  # a file that cannot be read is told before anybody decides anything
     page = write(records, build, out, most=0, kind=kind)
     with Server(Review(page.parent, decisions), port) as server:
@@ -210,7 +210,7 @@ def _import(records: PageRecords, found: Imported, into: Path | None, *, as_json
     from datakit.reviewing.decisions_file import DecisionsFile
     from datakit.reviewing.exchange import disagreeing
 
-    target = DecisionsFile(into or overrides_file(records.build), {})
+    target = DecisionsFile(into or overrides_file(records.build), records.seen_by_id)
     added = target.add(found.decisions)
     notes = [*records.edits, *found.notes, *disagreeing(target.lines(), records, target.path)]
     words = unread(records.build, target.path)

@@ -33,6 +33,8 @@ chat as it was read; null without."""
 BROUGHT = "brought"
 """Column beside those where records have more of the source's own that is asked or answered, such as a title:
 core.judged.brought_digest of that and the chat; null without."""
+BROUGHT_COLUMNS = "brought_columns"
+"""Column beside that: core.judged.column_digests of them."""
 _BETWEEN = "\x1f"
 _SHOWN_CHARS = 80
 _REMEMBERED = 100_000

@@ -6,6 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -16,6 +18,7 @@ from datakit.core.record import digest
 _MISSING = "missing"
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
 """A number in words that is a whole one."""
+_EMPTY = "0" * 8
 _DEEPEST = 50
 """Levels of a value that are compared one by one."""
 
@@ -50,7 +53,7 @@ def brought_digest(chat: str | None, columns: Mapping[str, Any]) -> str | None:
     """
     if not columns:
         return chat
-    return digest([chat, {name: text for name, value in columns.items() if (text := _said(value))}]).hex()
+    return digest([chat, {name: text for name, text in in_words(columns).items() if text}]).hex()
 
 
 def _said(value: Any) -> str:
@@ -74,23 +77,66 @@ def _plain(value: Any, depth: int = 0) -> Any:
     return "" if value is None else _WHOLE.sub(r"\1", str(value))
 
 
-def with_columns(
-    labels: Iterable[str | None],
-    image_digests: Sequence[str],
-    text: str | None,
-    chat: str | None,
-    brought: str | None,
-) -> dict[str, str]:
-    """`judged` of a record without its own columns -> with them, for each of these labels.
+def in_words(columns: Mapping[str, Any]) -> dict[str, str]:
+    """The values of a record's columns as they are compared; "" for an empty one."""
+    return {name: _said(value) for name, value in columns.items()}
 
-    A decision that was made where no prompt showed them holds for the record that has them.
-    """
-    if brought == chat:
-        return {}
-    return {
-        judged(label, image_digests, [text], chat): judged(label, image_digests, [text], brought)
-        for label in labels
-    }
+
+def column_digests(columns: Mapping[str, Any]) -> str:
+    """What a record has in its source's own columns, one by one, sorted: "-", 8 hex digits of the name and 8
+    of the value (zeros for an empty one), for each. Values are equal as in `brought_digest`."""
+    words = in_words(columns)
+    return "".join(
+        sorted(f"-{_short(name)}{_short(words[name]) if words[name] else _EMPTY}" for name in words)
+    )
+
+
+@lru_cache(10_000)
+def _short(text: str) -> str:
+    return digest(text, 4).hex()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A record as a person sees it, to be told from what a decision was made about."""
+
+    base: str
+    """`judged` of it without its source's own columns."""
+    whole: str
+    """`judged` of it with all of them as one: how decisions said it before they named the columns."""
+    columns: str
+    """`column_digests` of it; "" where it has none, or nothing says which."""
+
+    @classmethod
+    def of(
+        cls,
+        label: str | None,
+        image_digests: Sequence[str],
+        text: str | None,
+        brought: tuple[str | None, str | None, str | None] = (None, None, None),
+    ) -> Seen:
+        """`brought`: `chat_digest`, `brought_digest` and `column_digests` of the record; null for none."""
+        chat, with_columns, columns = brought
+        base = judged(label, image_digests, [text], chat)
+        whole = base if with_columns == chat else judged(label, image_digests, [text], with_columns)
+        return cls(base, whole, columns or "")
+
+    @property
+    def said(self) -> str:
+        """How a decision says what it is about."""
+        return self.base + self.columns if self.columns else self.whole
+
+    def is_of(self, said: str) -> bool:
+        """Whether a decision that says so is about this.
+
+        Not where one of the columns that were judged is different now. A column that no prompt showed then,
+        or none shows now, is no reason against it; so a decision from before columns were judged holds.
+        """
+        base, *judged_then = said.split("-")
+        if base == self.whole and not judged_then:
+            return True
+        now = {one[:8]: one[8:] for one in self.columns.split("-")[1:]}
+        return base == self.base and all(now.get(one[:8], one[8:]) == one[8:] for one in judged_then)
 
 
 def canonical(label: str | None, labels: LabelSet | None) -> str | None:

@@ -127,6 +127,9 @@ class StepContext:
     brought: dict[str, str] = field(default_factory=dict, compare=False)
     """Id of a record that brings such a chat, or columns of its source that are asked or answered ->
     core.judged.brought_digest of them as they were read; none in worker processes."""
+    brought_columns: dict[str, str] = field(default_factory=dict, compare=False)
+    """Id of a record that brings such columns -> core.judged.column_digests of them as they were read; none
+    in worker processes."""
 
     marks_places: bool = True
     """Whether the lines that ask for the answer's form mark what is to be filled in; not for models that were
@@ -134,6 +137,10 @@ class StepContext:
 
     later: tuple[Declaring, ...] = ()
     """The recipe's steps after the one at work, for one whose parameters speak of the finished build."""
+
+    def brought_by(self, id_: str) -> tuple[str | None, str | None, str | None]:
+        """What a record brings besides label, pictures and text, as core.judged.Seen takes it."""
+        return self.chats.get(id_), self.brought.get(id_), self.brought_columns.get(id_)
 
     @cached_property
     def templates(self) -> Templates:
@@ -239,4 +246,4 @@ class StepContext:
         }
         state = {key: value for key, value in self.__dict__.items() if key not in hidden}
         # the store stays in the engine's process
-        return {**state, "sub_results": MemorySubResults(), "chats": {}, "brought": {}}
+        return {**state, "sub_results": MemorySubResults(), "chats": {}, "brought": {}, "brought_columns": {}}

@@ -190,9 +190,9 @@ class Reader(Transform):
     def files(self, context: StepContext) -> list[Path]:
         """The files that the records come from: when none has changed, a build can be reused."""
 
-    def brought(self, context: StepContext) -> Mapping[str, str] | None:
-        """Id -> core.judged.brought_digest of the records whose source says what they brought first; None for
-        a source whose columns are the records' own."""
+    def brought(self, context: StepContext) -> Mapping[str, tuple[str, str]] | None:
+        """Id -> core.judged.brought_digest and column_digests of the records whose source says what they
+        brought first; None for a source whose columns are the records' own."""
         return None
 
     def source_columns(self, context: StepContext) -> list[str]:

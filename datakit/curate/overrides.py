@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from datakit.artifacts.odd_overrides import UNNAMED, oddities
 from datakit.artifacts.overrides import Override, OverrideLine, read_overrides
 from datakit.core import blocks
 from datakit.core.errors import UserError, did_you_mean
-from datakit.core.judged import canonical, judged, with_columns
+from datakit.core.judged import Seen, canonical
 from datakit.core.outcome import Table
 from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
@@ -46,13 +47,14 @@ class Overrides(TableTransform):
     """Labels as reviewers decided, columns `label_by` and `label_change`, and without what they dropped.
 
     `path` holds a decision a line, as `datakit review` writes them. One is applied to the record of its id
-    when the record is still what the reviewer saw: its label (in the label file's spelling), its pictures
-    by content, its `text`, the chat that it brings, and the source's own columns, such as a title,
-    that prompts and answers of the reviewed build used. Of one reviewer's decisions about the same thing the
-    last holds; a record that was relabelled and reviewed again in a later build has its decisions applied one
-    after the other, whoever made them: the latest by `when` holds. Of decisions with one time (or none, which
-    come before all others) those about what the record is come first, in whatever lines they stand: they go
-    on from each other, and two about the same thing that differ are a disagreement.
+    when the record is still what the reviewer saw: its label (in the label file's spelling), its pictures by
+    content, its `text`, the chat that it brings, and each of the source's own columns, such as a title, that
+    prompts and answers of the reviewed build used and those of this one use. Of one reviewer's decisions
+    about the same thing the last holds; a record that was relabelled and reviewed again in a later build has
+    its decisions applied one after the other, whoever made them: the latest by `when` holds. Of decisions
+    with one time (or none, which come before all others) those about what the record is come first, in
+    whatever lines they stand: they go on from each other, and two about the same thing that differ are a
+    disagreement.
 
     Decisions that are not applied are counted and named in the report, on the card and in the verdict
     (`override_not_applied`): about a record that has changed since, or that does not come to this step; of
@@ -75,7 +77,7 @@ class Overrides(TableTransform):
     dropped_by_review, which does not count against `run.max_reject_rate`.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     of_one_task: ClassVar[bool] = True
     example: ClassVar[dict[str, Any] | None] = {"path": "../examples/ecom/overrides.jsonl"}
 
@@ -205,14 +207,16 @@ class _Work:
         shown = canonical(row["label"], self.context.labels)
         label = None if is_pseudo else shown
         may_be_predicted = is_pseudo or (self.has_predictions and not (label or "").strip())
-        chat, brought = (of.get(row["id"]) for of in (self.context.chats, self.context.brought))
-        known = list(self._known(lines, may_be_predicted))
-        names = {label, *(line.override.old for line in known), *(line.override.new for line in known)}
-        now = with_columns(names, pictures, row["text"], chat, brought)
+        brought = self.context.brought_by(row["id"])
+
+        @cache
+        def seen(name: str | None) -> Seen:
+            return Seen.of(name, pictures, row["text"], brought)
+
         outcome = decided(
-            [_about_now(line, now) for line in known] if now else known,
+            [_about_now(line, label, seen) for line in self._known(lines, may_be_predicted)],
             label,
-            lambda name: judged(name, pictures, [row["text"]], brought),
+            lambda name: seen(name).said,
             predicted=may_be_predicted,
         )
         self.faults += [("changed", line, "") for line in outcome.stale]
@@ -297,13 +301,14 @@ def _check_place(step: Overrides, context: StepContext) -> None:
         )
 
 
-def _about_now(line: OverrideLine, now: Mapping[str, str]) -> OverrideLine:
-    """The decision as one about the record with its own columns, where it was made without."""
+def _about_now(line: OverrideLine, label: str | None, seen: Callable[[str | None], Seen]) -> OverrideLine:
+    """The decision as one about the record with the columns that it has now, where it holds for those."""
     override = line.override
-    if override.judged not in now:
-        return line
-    about = override.model_copy(update={"judged": now[override.judged]})
-    return line.model_copy(update={"override": about})
+    for name in (label, override.old, override.new):
+        if seen(name).is_of(override.judged):
+            about = override.model_copy(update={"judged": seen(name).said})
+            return line.model_copy(update={"override": about})
+    return line
 
 
 def _others(line: OverrideLine, outcome: Outcome) -> str:

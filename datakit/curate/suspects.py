@@ -15,7 +15,7 @@ from datakit.artifacts.kfold import content_of, record_file_beside
 from datakit.core import blocks
 from datakit.core.chat_columns import chat_columns
 from datakit.core.compared import compared
-from datakit.core.judged import canonical, judged
+from datakit.core.judged import Seen, canonical
 from datakit.core.labels import LabelSet
 from datakit.core.near_texts import SAME_TEXT
 from datakit.core.outcome import Table
@@ -260,12 +260,12 @@ def _with_records(
                 "proposed": one.label,
                 "cluster": hearing.clusters.get(one.id),
                 "voices": told,
-                "judged": judged(
+                "judged": Seen.of(
                     known.name if known else record["label"],
                     pictures,
-                    [record["text"]],
-                    context.brought.get(one.id),
-                ),
+                    record["text"],
+                    context.brought_by(one.id),
+                ).said,
             }
         )
     return result

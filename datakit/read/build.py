@@ -81,7 +81,7 @@ class Build(Reader):
         if not count:
             raise empty_source([path])
 
-    def brought(self, context: StepContext) -> Mapping[str, str] | None:
+    def brought(self, context: StepContext) -> Mapping[str, tuple[str, str]] | None:
         """What the records of the build brought: a decision about them holds for what is made of it too."""
         return own_columns_of(BuildFolder(context.path(self.path)))
 

@@ -151,7 +151,8 @@ def _told(file: _File, fresh: Mapping[str, Prediction], content: _Contents) -> s
         words += f"; of {len(file.fitting) - len(fresh):,} more another file was taken"
     strange = [one.id for one in file.own if one.id not in content.records]
     if strange:
-        words += f"; {len(strange):,} of no record of the build are left out, such as {visible(strange[0])}"
+        are = "is" if len(strange) == 1 else "are"
+        words += f"; {len(strange):,} of no record of the build {are} left out, such as {visible(strange[0])}"
     return words
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -15,6 +15,7 @@ from typing import Any
 
 from datakit.artifacts.overrides import Override, OverrideLine, read_overrides
 from datakit.core.errors import UserError
+from datakit.core.judged import Seen
 from datakit.core.private_files import open_private
 from datakit.core.regular_files import read_regular
 from datakit.core.text_encoding import decoded
@@ -46,6 +47,8 @@ class Added:
 class _Told:
     """What each reviewer has said about each sight, in the order of its times."""
 
+    about: Callable[[Override], str]
+    """What a decision is about."""
     said: dict[tuple[str, str, str], list[tuple[float, tuple[str, str | None, str], bool]]] = field(
         default_factory=dict
     )
@@ -53,12 +56,12 @@ class _Told:
 
     def again(self, one: Override) -> bool | None:
         """Whether the file had the decision that this one says again; None where it says none again."""
-        said = self.said.get((one.id, one.judged, one.who), [])
+        said = self.said.get((one.id, self.about(one), one.who), [])
         at = bisect_right(said, _time(one), key=itemgetter(0))
         return said[at - 1][2] if at and said[at - 1][1] == (one.action, one.new, one.why) else None
 
     def take(self, one: Override, *, is_old: bool) -> None:
-        said = self.said.setdefault((one.id, one.judged, one.who), [])
+        said = self.said.setdefault((one.id, self.about(one), one.who), [])
         entry = (_time(one), (one.action, one.new, one.why), is_old)
         said.insert(bisect_right(said, entry[0], key=itemgetter(0)), entry)
 
@@ -72,8 +75,13 @@ class DecisionsFile:
     """A file of overrides, to which decisions of one review are added and replaced."""
 
     path: Path
-    own: Mapping[str, str]
+    own: Mapping[str, Seen]
     """Id -> what is judged, of the records under review."""
+
+    def about(self, one: Override) -> str:
+        """What a decision is about, as one from the page would say it where it holds for what is judged."""
+        seen = self.own.get(one.id)
+        return seen.said if seen is not None and seen.is_of(one.judged) else one.judged
 
     def lines(self) -> list[OverrideLine]:
         """All decisions there. Raises UserError for a file with broken lines."""
@@ -90,7 +98,8 @@ class DecisionsFile:
         last: dict[str, Override] = {}
         for line in sorted(self.lines(), key=lambda line: line.order):
             override = line.override
-            if self.own.get(override.id) == override.judged:
+            seen = self.own.get(override.id)
+            if seen is not None and seen.is_of(override.judged):
                 last[override.id] = override
         return list(last.values())
 
@@ -102,9 +111,9 @@ class DecisionsFile:
             numbers = count(len(kept))
             places: dict[tuple[str, str, str], list[int]] = {}
             for number, one in kept.items():
-                places.setdefault((one.id, one.judged, one.who), []).append(number)
+                places.setdefault((one.id, self.about(one), one.who), []).append(number)
             for sent in decisions:
-                judged, people = self.own[sent.id], {sent.by}
+                judged, people = self.own[sent.id].said, {sent.by}
                 if sent.decision is not None:
                     people.add(sent.decision.who)
                 for who in people:
@@ -125,7 +134,7 @@ class DecisionsFile:
         """
         with _locked(self.path):
             lines = [line.override for line in self.lines()]
-            there, told, fresh, added = dict.fromkeys(lines, True), _Told(), list[Override](), Added()
+            there, told, fresh, added = dict.fromkeys(lines, True), _Told(self.about), [], Added()
             for one in sorted(lines, key=_time):
                 told.take(one, is_old=True)
             for one in sorted(decisions, key=_time):
@@ -165,7 +174,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def sent_decision(row: Any, own: Mapping[str, str]) -> Sent:
+def sent_decision(row: Any, own: Mapping[str, Seen]) -> Sent:
     """A decision that came over the wire: `[id, line or null, who]`. Raises ValueError for anything else."""
     id_, line, by = row
     if id_ not in own or not isinstance(by, str):
@@ -173,6 +182,6 @@ def sent_decision(row: Any, own: Mapping[str, str]) -> Sent:
     if line is None:
         return Sent(id_, None, by.strip())
     decision = Override.model_validate(line)
-    if decision.id != id_ or decision.judged != own[id_]:
+    if decision.id != id_ or decision.judged != own[id_].said:
         raise ValueError("the decision is about something else")
     return Sent(id_, decision, by.strip())

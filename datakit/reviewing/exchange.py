@@ -113,8 +113,12 @@ def meeting(lines: Sequence[OverrideLine], records: PageRecords, path: Path) -> 
 
 def disagreeing(lines: Sequence[OverrideLine], records: PageRecords, path: Path) -> list[str]:
     """That reviewers decided differently about records as they are in the build."""
-    own, labels = records.judged_by_id, records.build.labels
-    current = [line for line in lines if own.get(line.override.id) == line.override.judged]
+    seen, labels = records.seen_by_id, records.build.labels
+    current = [
+        line.model_copy(update={"override": line.override.model_copy(update={"judged": sight.said})})
+        for line in lines
+        if (sight := seen.get(line.override.id)) is not None and sight.is_of(line.override.judged)
+    ]
     if labels is not None:  # a label that the file lacks is never given, whoever else decides
         current = [line for line in current if line.override.new is None or labels.find(line.override.new)]
     found = disagreements(current, lambda label: canonical(label, labels))
@@ -201,13 +205,13 @@ def _note_answers(found: Imported, path: Path, when: datetime) -> None:
 def _strange(lines: Sequence[OverrideLine], records: PageRecords, path: Path) -> list[str]:
     """Tells of decisions about other records, about what a record is no longer, and with labels that are
     none. They are kept: the step that applies them names them again."""
-    own = records.judged_by_id
+    own = records.seen_by_id
     decisions = [line.override for line in lines]
     strange = [one for one in decisions if one.id not in own]
     lacking = _left_out(records.build) if strange else frozenset()
     unlabelled = [one for one in strange if one.old is None and one.id in lacking]
     strange = [one for one in strange if one not in unlabelled]
-    stale = [one for one in decisions if own.get(one.id, one.judged) != one.judged]
+    stale = [one for one in decisions if one.id in own and not own[one.id].is_of(one.judged)]
     told = []
     for some, single, several in (
         (strange, "is about no record of this build", "are about no record of this build"),

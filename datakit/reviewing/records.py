@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,10 +13,10 @@ import polars as pl
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.changed_files import changed_files, shown_changes
-from datakit.artifacts.chat_contents import brought_of
+from datakit.artifacts.chat_contents import brought_of, chats_of, column_digests_of
 from datakit.artifacts.image_contents import ImageContents
 from datakit.artifacts.predictions import Prediction
-from datakit.core.judged import canonical, judged
+from datakit.core.judged import Seen, canonical
 from datakit.core.record import place_of
 from datakit.core.shown_picture import shown_pictures
 from datakit.core.visible import visible
@@ -128,25 +129,24 @@ class PageRecords:
 
     @cached_property
     def judged_by_id(self) -> dict[str, str]:
-        """Id -> the digest of what is judged."""
-        return dict(zip(self.frame["id"].to_list(), self.judged(), strict=True))
+        """Id -> how a decision says what is judged."""
+        return {id_: seen.said for id_, seen in self.seen_by_id.items()}
 
-    def judged(self) -> list[str]:
-        """Per record the digest of what is judged."""
+    @cached_property
+    def seen_by_id(self) -> dict[str, Seen]:
+        """Id -> what is judged: decisions about it are told by it."""
         contents = ImageContents(self.build)
         texts = self.frame["text"].to_list() if self._is_text("text") else [None] * self.count
-        brought_by = brought_of(self.build)
-        brought = [brought_by.get(id_) for id_ in self.frame["id"]]
-        rows = zip(self.frame["label"].to_list(), self.frame["images"].to_list(), texts, brought, strict=True)
-        return [
-            judged(
-                canonical(label, self.build.labels),
-                contents.of(images),
-                [text],
-                besides,
+        chats, brought, columns = chats_of(self.build), brought_of(self.build), column_digests_of(self.build)
+        rows = zip(
+            self.frame["id"], self._canonical("label"), self.frame["images"].to_list(), texts, strict=True
+        )
+        return {
+            id_: Seen.of(
+                label, contents.of(images), text, (chats.get(id_), brought.get(id_), columns.get(id_))
             )
-            for label, images, text, besides in rows
-        ]
+            for id_, label, images, text in rows
+        }
 
     def columns(self) -> Row:
         """The columns of the grid. Labels, splits, tags and groups are numbers of their lists."""
@@ -156,7 +156,7 @@ class PageRecords:
         predicted, probability = self._predictions()
         return {
             "id": self.frame["id"].to_list(),
-            "judged": self.judged(),
+            "judged": [self.judged_by_id[id_] for id_ in self.frame["id"]],
             "label": [number.get(label or "", -1) for label in self._canonical("label")],
             "written": {
                 at: visible(str(label))
@@ -235,8 +235,8 @@ class PageRecords:
         labels: list[str | None] = [None] * self.count
         chances: list[float | None] = [None] * self.count
         for name, probability in _PREDICTIONS:
-            if self._is_text(name) and self.frame.schema.get(probability) == pl.Float64():
-                labels, chances = self._canonical(name), self.frame[probability].to_list()
+            if self._is_text(name) and probability in self.frame.columns:
+                labels, chances = self._canonical(name), _numbers(self.frame[probability])
                 break
         for at, id_ in enumerate(self.frame["id"]):
             if id_ in self._answered:
@@ -257,6 +257,14 @@ class PageRecords:
         if column == _ANSWER:
             return [self._answered.get(id_) for id_ in self.frame["id"]]
         return self._canonical(column)
+
+
+def _numbers(values: pl.Series) -> list[float | None]:
+    """Probabilities as numbers: a source may have them as whole ones or in words; null for what is none."""
+    if values.dtype.is_nested():
+        return [None] * len(values)
+    numbers = values.cast(pl.Float64(), strict=False).to_list()
+    return [value if value is not None and math.isfinite(value) else None for value in numbers]
 
 
 def _line(line: Mapping[str, Any]) -> list[Any] | None:

@@ -9,9 +9,9 @@ from typing import Literal
 import polars as pl
 
 from datakit.core.chat_columns import chat_columns
-from datakit.core.compared import BROUGHT, CHAT, compared_keys
+from datakit.core.compared import BROUGHT, BROUGHT_COLUMNS, CHAT, compared_keys
 from datakit.core.factored_chats import CHATS
-from datakit.core.judged import brought_digest, chat_digest
+from datakit.core.judged import brought_digest, chat_digest, column_digests, in_words
 from datakit.core.record import GENERAL
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Reader
@@ -30,7 +30,11 @@ def compared_records(
         records = batch.filter(pl.col("set").fill_null("") != GENERAL) if "set" in names else batch
         given = records["id"].is_in(own.implode()) if columns.messages == "instead" else None
         keys = compared_keys(records, columns, context.labels, given)
-        for name, of in ((CHAT, context.chats), (BROUGHT, beside)):
+        for name, of in (
+            (CHAT, context.chats),
+            (BROUGHT, beside),
+            (BROUGHT_COLUMNS, context.brought_columns),
+        ):
             read = [of.get(id_) for id_ in keys["id"]] if of else []
             keys = keys.with_columns(pl.Series(name, read, dtype=pl.String)) if any(read) else keys
         yield keys
@@ -52,7 +56,10 @@ class Brought:
         """For a reader with these columns; takes what it passes on of records that are not there yet."""
         asked, passed_on = chat_columns(context), reader.brought(context)
         own = [name for name in asked.judged_names if name in columns and passed_on is None]
-        context.brought.update({id_: it for id_, it in (passed_on or {}).items() if id_ not in seen_ids})
+        for id_, (digest, each) in (passed_on or {}).items():
+            if id_ not in seen_ids:
+                context.brought[id_] = digest
+                context.brought_columns.update({id_: each} if each else {})
         return cls(context, asked.messages if CHATS in columns else "never", own)
 
     def take(self, records: pl.DataFrame) -> Collection[str]:
@@ -61,9 +68,10 @@ class Brought:
         self.context.chats.update(chats)
         self.context.brought.update(chats)
         for row in records.select("id", *self.columns).iter_rows(named=True) if self.columns else ():
-            id_ = row.pop("id")
-            if digest := brought_digest(chats.get(id_), row):
+            id_, words = row.pop("id"), in_words(row)
+            if digest := brought_digest(chats.get(id_), words):
                 self.context.brought[id_] = digest
+                self.context.brought_columns[id_] = column_digests(words)
         return chats if self.way == "instead" else ()
 
 

@@ -495,8 +495,8 @@ def test_suspects_stand_in_the_build_with_those_that_later_steps_reject(project:
     suspects = open_build(result.folder).folder.suspects
     assert suspects is not None
     assert [(one.id, one.proposed, len(one.judged)) for one in suspects] == [
-        ("a", "退货页面", 32),
-        ("b", "退货页面", 32),
+        ("a", "退货页面", 49),
+        ("b", "退货页面", 49),
     ]
     line = next(line for line in result.report.verdict if line.kind == "label_doubted")
     assert (line.state, line.count) == ("warned", 2)

@@ -169,7 +169,7 @@ def test_answers_about_nothing_in_the_build_are_counted_and_a_whole_file_of_them
     build: BuildFolder, tmp_path: Path
 ) -> None:
     in_run(build, "train", [said("r01", "退款页面"), said("r99", "退款页面")])
-    assert "1 of no record of the build are left out, such as r99" in answers(build).notes[0]
+    assert "1 of no record of the build is left out, such as r99" in answers(build).notes[0]
     strange = write_answers(tmp_path / "other.jsonl", [said("r011", "退款页面")])
     with pytest.raises(UserError) as raised:
         answers(build, [strange])

@@ -297,8 +297,7 @@ def serve(records: PageRecords, tmp_path: Path) -> Iterator[Callable[..., Server
 
     def start(port: int | None = None) -> Server:
         folder = write(records, records.build.path, tmp_path / "served", most=0).parent
-        own = dict(zip(records.frame["id"].to_list(), records.judged(), strict=True))
-        server = Server(Review(folder, DecisionsFile(tmp_path / "overrides.jsonl", own)), port)
+        server = Server(Review(folder, DecisionsFile(tmp_path / "overrides.jsonl", records.seen_by_id)), port)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         servers.append(server)
         return server
@@ -332,6 +331,24 @@ def test_served_page_writes_the_file_by_itself_and_takes_its_state_from_it(
     tab.reload()
     until(tab, "document.getElementById('progress').textContent === '已决定 1 / 12'")
     assert "token" not in tab.url
+
+
+def test_two_tabs_keep_what_each_of_them_decides(
+    serve: Callable[..., Server], tab: Tab, tmp_path: Path
+) -> None:
+    server = serve()
+    show(tab, server.address)
+    other = tab.context.new_page()
+    show(other, f"http://{server.host}/", who="")
+    for at, one in enumerate((tab, other, tab, other)):  # before either has written into the storage
+        one.evaluate(f"state.decide([{at}], 'drop')")
+    for one in (tab, other):
+        until(one, "!state.timer && !state.waiting.size && [0, 1, 2, 3].every((at) => state.decided.has(at))")
+    until(tab, "localStorage.getItem(state.key) === state.text")
+    assert len((tmp_path / "overrides.jsonl").read_text("utf-8").splitlines()) == 4
+    for one in (tab, other):
+        one.reload()
+        until(one, "document.body.dataset.ready !== undefined && state.count() === 4")
 
 
 def test_other_reviewers_lines_stay_and_both_decisions_stand_in_the_file(

@@ -9,10 +9,12 @@ import polars as pl
 import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
-from datakit.core.judged import brought_digest
+from datakit.core.judged import Seen, brought_digest, column_digests
 from datakit.core.judged import judged as judged_of
 from datakit.library import build
 from datakit.reviewing.chosen import Choice, chosen
+from datakit.reviewing.decisions_file import DecisionsFile, sent_decision
+from datakit.reviewing.exchange import meeting
 from datakit.reviewing.records import PageRecords
 
 RECIPE = """\
@@ -50,6 +52,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "templates").mkdir()
     shown = "{{ title }}，{{ price }}元。{{ text }}{{ label_json }}"
     (tmp_path / "templates" / "shown.j2").write_text(shown, "utf-8")
+    (tmp_path / "templates" / "title.j2").write_text("{{ title }}。{{ text }}{{ label_json }}", "utf-8")
     (tmp_path / "templates" / "plain.j2").write_text("{{ text }}{{ label_json }}", "utf-8")
     (tmp_path / "labels.yaml").write_text("labels:\n- {name: 正品}\n- {name: 仿品}\n", "utf-8")
     write_rows(tmp_path / "goods.jsonl", goods())
@@ -63,8 +66,12 @@ def made(project: Path, prompt: str = "shown", reader: str = READER, name: str =
     return BuildFolder(build(project / f"{name}.yaml", card=False).folder)
 
 
+def page(folder: BuildFolder) -> PageRecords:
+    return PageRecords(folder, chosen(folder, Choice())[0])
+
+
 def judged(folder: BuildFolder) -> dict[str, str]:
-    return PageRecords(folder, chosen(folder, Choice())[0]).judged_by_id
+    return page(folder).judged_by_id
 
 
 def drop(project: Path, folder: BuildFolder, *ids: str) -> None:
@@ -139,6 +146,64 @@ def test_decision_made_where_no_prompt_showed_a_title_holds_where_one_does(proje
     assert dropped(made(project)) == ["g1", "g2"]
 
 
+def test_decision_holds_where_a_prompt_comes_to_show_one_column_more(project: Path) -> None:
+    drop(project, made(project, "title"), "g1", "g2", "g3")
+    rows = goods(title="另一商品")
+    rows[2]["price"] = 900
+    write_rows(project / "goods.jsonl", rows)
+    folder = made(project)
+    assert dropped(folder) == ["g2", "g3"]
+    faults = folder.report.steps[1].notes["faults"]
+    assert [(fault["id"], fault["why"]) for fault in faults] == [("g1", "changed")]
+
+
+def test_decision_holds_where_a_prompt_shows_a_column_no_more(project: Path) -> None:
+    drop(project, made(project), "g1", "g2")
+    write_rows(project / "goods.jsonl", goods(price=900))
+    assert dropped(made(project, "title")) == ["g1", "g2"]
+    write_rows(project / "goods.jsonl", goods(title="另一商品"))
+    assert dropped(made(project, "title")) == ["g2"]
+    assert dropped(made(project, "plain")) == ["g1", "g2"]
+
+
+def older_forms(one: dict[str, object]) -> list[str]:
+    """How decisions about one of the goods said it before: without its columns, and with all as one."""
+    label, texts = "正品", [str(one["text"])]
+    whole = brought_digest(None, {name: one[name] for name in ("title", "price")})
+    return [judged_of(label, [], texts), judged_of(label, [], texts, whole)]
+
+
+def test_decisions_of_older_forms_are_done_on_the_page_as_in_the_build(project: Path) -> None:
+    records = page(made(project))
+    (bare, whole), (_, changed) = older_forms(goods()[1]), older_forms(goods(price=900)[1])
+    lines = [
+        {"id": id_, "judged": said, "action": "drop", "who": "王"}
+        for id_, said in (("g1", bare), ("g2", older_forms(goods()[2])[1]), ("g3", changed))
+    ]
+    write_rows(project / "overrides.jsonl", lines)
+    decisions = DecisionsFile(project / "overrides.jsonl", records.seen_by_id)
+    assert [one.id for one in decisions.state()] == ["g1", "g2"]
+    assert meeting(decisions.lines(), records, decisions.path) == [
+        f"1 of 3 decisions in {decisions.path} is about a record that has changed since: g3"
+    ]
+    assert dropped(made(project)) == ["g1", "g2"]
+    other = {"id": "g1", "judged": whole, "action": "accept", "who": "李"}
+    write_rows(project / "overrides.jsonl", [*lines, other])
+    (told,) = meeting(decisions.lines(), records, decisions.path)[1:]
+    assert "reviewers disagree about 1 record" in told
+
+
+def test_a_decision_takes_the_place_of_its_reviewers_own_in_an_older_form(project: Path) -> None:
+    records = page(made(project))
+    for said in older_forms(goods()[1]):
+        old = {"id": "g1", "judged": said, "action": "drop", "who": "王"}
+        write_rows(project / "overrides.jsonl", [old])
+        decisions = DecisionsFile(project / "overrides.jsonl", records.seen_by_id)
+        row = {"id": "g1", "judged": records.judged_by_id["g1"], "action": "accept", "who": "王"}
+        assert decisions.put([sent_decision(["g1", row, "王"], decisions.own)]) == 1
+        assert [one.action for one in decisions.state()] == ["accept"]
+
+
 def test_decisions_from_before_a_title_was_judged_go_on_from_each_other(project: Path) -> None:
     first, second = (judged_of(label, [], ["好用"]) for label in ("正品", "仿品"))
     lines = [
@@ -179,6 +244,20 @@ def test_decision_about_a_build_holds_for_the_builds_that_are_made_of_it(project
     assert judged(second) == judged(first)
     drop(project, first, "g1")
     assert dropped(made(project, reader=FROM_BUILD, name="second")) == ["g1"]
+
+
+def test_a_decision_names_each_column_and_an_empty_one_too() -> None:
+    def seen(**columns: object) -> Seen:
+        brought = (None, brought_digest(None, columns), column_digests(columns) or None)
+        return Seen.of("正品", [], "好用", brought)
+
+    assert seen().said == judged_of("正品", [], ["好用"])
+    assert seen(a=1, b="x").said == seen(b="x", a=1.0).said != seen(a="x", b=1).said
+    assert seen(a=1, b=2).is_of(seen(a=1).said)
+    assert seen(a=1).is_of(seen(a=1, b=2).said)
+    assert not seen(a=1, b=2).is_of(seen(a=1, b=None).said)
+    assert not seen(a=1, b=None).is_of(seen(b=2).said)
+    assert not seen(a=1).is_of(Seen.of("仿品", [], "好用").said)
 
 
 def test_digest_says_that_there_are_columns_and_what_they_hold() -> None:

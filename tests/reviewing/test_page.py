@@ -46,6 +46,27 @@ def test_everything_is_chosen_where_nothing_is_named_the_most_suspect_first(reco
     assert ids(records, Choice())[0] == "r00"
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([1] * 12, 1.0),
+        (["0.5"] * 12, 0.5),
+        (["好"] * 12, None),
+        ([[1.0]] * 12, None),
+        ([float("inf")] * 12, None),
+    ],
+)
+def test_prediction_is_shown_in_whatever_type_the_source_has_its_probability(
+    records: PageRecords, values: list[Any], shown: float | None
+) -> None:
+    frame = records.frame.with_columns(
+        pl.lit("退货页面").alias("prediction"), pl.Series("prediction_probability", values)
+    )
+    columns = PageRecords(records.build, frame).columns()
+    assert set(columns["predicted"]) == {records.labels.index("退货页面")}
+    assert set(columns["probability"]) == {shown}
+
+
 def test_suspects_are_the_first_tenth_and_whoever_is_in_a_cluster(records: PageRecords) -> None:
     assert ids(records, Choice(suspects=True)) == ["r00", "r03", "r06", "r09"]
 

@@ -13,6 +13,7 @@ import pytest
 
 from datakit.artifacts.overrides import Override, read_overrides
 from datakit.core.errors import UserError
+from datakit.core.judged import Seen
 from datakit.reviewing.decisions_file import DecisionsFile
 from datakit.reviewing.server import Review, Server, own_port
 
@@ -27,7 +28,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
     (folder / "data" / "00000.js").write_text("rows")
     (folder / "secret.txt").write_text("secret")
     (tmp_path / "outside.js").write_text("secret")
-    decisions = DecisionsFile(tmp_path / "overrides.jsonl", {"r1": JUDGED, "r2": JUDGED})
+    decisions = DecisionsFile(
+        tmp_path / "overrides.jsonl", dict.fromkeys(("r1", "r2"), Seen(JUDGED, JUDGED, ""))
+    )
     server = Server(Review(folder, decisions))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     yield server

@@ -21,16 +21,23 @@ class State {
     this.listeners = [];
     this.server = null;
     this.waiting = new Set();
+    this.text = null;          // what the browser's storage held when it was last read or written
+    this.unsaved = new Set();  // records that were decided in this tab since
     this.isFull = false;
     this.load();
     addEventListener("pagehide", () => this.store());
     addEventListener("storage", (event) => { if (event.key === this.key) { this.load(); this.changed(); } });
   }
 
+  // Takes what the storage holds, another tab's decisions too, and keeps what this one has not written yet.
   load() {
+    const text = localStorage.getItem(this.key);
+    if (text === this.text) return;
     let kept = null;
-    try { kept = JSON.parse(localStorage.getItem(this.key)); } catch { kept = null; }
+    try { kept = JSON.parse(text); } catch { kept = null; }
     if (!kept || kept.version !== 1) return;
+    this.text = text;
+    const own = [...this.unsaved].map((record) => [record, this.decided.get(record), this.waiting.has(record)]);
     const labels = new Map(this.index.labels.map((label, number) => [label.name, number]));
     this.decided.clear();
     this.kept = {};
@@ -44,11 +51,16 @@ class State {
       }
     }
     this.waiting = new Set((kept.waiting ?? []).map((id) => this.place.get(id)).filter((number) => number !== undefined));
+    for (const [record, one, waits] of own) {
+      if (one) this.decided.set(record, one); else this.decided.delete(record);
+      if (waits) this.waiting.add(record); else this.waiting.delete(record);
+    }
   }
 
   store() {
     clearTimeout(this.timer);
     this.timer = 0;
+    this.load();
     const labels = new Map(), people = new Map(), decisions = {};
     const number = (map, text) => { if (!map.has(text)) map.set(text, map.size); return map.get(text); };
     const put = (id, code, label, seconds, who, why) => {
@@ -62,8 +74,11 @@ class State {
     for (const [id, row] of Object.entries(this.kept)) put(id, ...row);
     const waiting = [...this.waiting].map((record) => this.index.id[record]);
     const kept = { version: 1, labels: [...labels.keys()], who: [...people.keys()], decisions, waiting };
+    const text = JSON.stringify(kept);
     try {
-      localStorage.setItem(this.key, JSON.stringify(kept));
+      localStorage.setItem(this.key, text);
+      this.text = text;
+      this.unsaved.clear();
       this.isFull = false;
     } catch { this.isFull = true; }
   }
@@ -103,6 +118,7 @@ class State {
   }
 
   pass(records) {
+    records.forEach((record) => this.unsaved.add(record));
     if (this.server) { records.forEach((record) => this.waiting.add(record)); this.send(); }
     this.soon();
     this.changed();
@@ -145,7 +161,9 @@ class State {
     this.server = answer;
     const labels = new Map(this.index.labels.map((label, number) => [label.name, number]));
     for (const [record, one] of [...this.decided]) {
-      if (one.action !== "skip" && !this.waiting.has(record)) this.decided.delete(record);
+      if (one.action === "skip" || this.waiting.has(record)) continue;
+      this.decided.delete(record);
+      this.unsaved.add(record);
     }
     for (const line of answer.lines) {
       const record = this.place.get(line.id);
@@ -153,6 +171,7 @@ class State {
       const label = line.action === "relabel" ? labels.get(line.new) ?? -1 : -1;
       const time = Math.floor(Date.parse(line.when ?? 0) / 1000) || 0;
       this.decided.set(record, { action: line.action, label, who: line.who ?? "", time, why: line.why ?? "" });
+      this.unsaved.add(record);
     }
     this.changed();
     this.send();
