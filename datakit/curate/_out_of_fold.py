@@ -10,7 +10,7 @@ from typing import Any
 from datakit.artifacts.checked_predictions import Checked, read_once, sound
 from datakit.artifacts.kfold import asked_of, edit_of, lack_of_join, record_beside
 from datakit.artifacts.predictions import Prediction
-from datakit.core.counted import counted
+from datakit.core.counted import counted, counted_with
 from datakit.core.errors import UserError
 from datakit.core.labels import LabelSet
 from datakit.core.suspicion import Guess, guess
@@ -19,6 +19,7 @@ from datakit.core.visible import visible
 _NAMED = 5
 _MANY = 0.1
 """Share of records with another label from which predictions are of other data: a review changes few."""
+_OF_ONE = {"are": "is", "have": "has"}
 _JOIN = "datakit kfold RECIPE --k K --join"
 _AGAIN = "Ask again: datakit kfold RECIPE --k K --run"
 _ANEW = "Make them anew: datakit kfold RECIPE --k K --run"
@@ -156,15 +157,22 @@ class Reading:
         if checked.no_label:
             shown = _some(list(dict.fromkeys(checked.no_label.values())))
             count = len(checked.no_label)
-            lines.append(f"{name}: {count:,} predictions are of no label of the label file: {shown}")
+            verb = "is" if count == 1 else "are"
+            lines.append(
+                f"{name}: {counted(count, 'prediction')} {verb} of no label of the label file: {shown}"
+            )
         if self.missing:
-            lines.append(f"{name}: {self.missing:,} labelled records have no prediction")
+            lines.append(
+                f"{name}: {counted_with(self.missing, 'labelled record', 'has', 'have')} no prediction"
+            )
         return lines
 
 
 def _line(name: str, ids: list[str], thing: str, words: str) -> str:
     what, _, remedy = words.partition(". ")
-    return f"{name}: {len(ids):,} {thing}s {what}: {_some(ids)}" + (f". {remedy}" if remedy else "")
+    verb, _, what = what.partition(" ")
+    said = counted_with(len(ids), thing, _OF_ONE[verb], verb)
+    return f"{name}: {said} {what}: {_some(ids)}" + (f". {remedy}" if remedy else "")
 
 
 def _some(names: list[str]) -> str:
