@@ -9,7 +9,9 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
+import polars as pl
 
+from datakit.core.json_texts import as_json, blake
 from datakit.core.labels import LabelSet
 from datakit.core.record import digest
 
@@ -51,6 +53,31 @@ def brought_digest(chat: str | None, columns: Mapping[str, Any]) -> str | None:
     if not columns:
         return chat
     return digest([chat, {name: text for name, value in columns.items() if (text := _said(value))}]).hex()
+
+
+def brought_digests(chats: Sequence[str | None], columns: pl.DataFrame) -> list[str]:
+    """`brought_digest` of many records by at least one column, in a third of the time."""
+    said = pl.DataFrame([_all_said(columns[name]) for name in sorted(columns.columns)])
+    members = [
+        pl.when(pl.col(name) != "").then(
+            pl.concat_str(pl.lit(f"{orjson.dumps(name).decode()}:"), as_json(pl.col(name)))
+        )
+        for name in said.columns
+    ]
+    chat = as_json(pl.lit(pl.Series(chats, dtype=pl.String))).fill_null("null")
+    own = pl.concat_str(members, separator=",", ignore_nulls=True)
+    whole = pl.concat_str(pl.lit("["), chat, pl.lit(",{"), own, pl.lit("}]"))
+    return [blake(data, 16).hex() for data in said.select(whole.cast(pl.Binary)).to_series()]
+
+
+def _all_said(column: pl.Series) -> pl.Series:
+    """What each value says; null and "" for nothing."""
+    if column.dtype != pl.String:
+        return pl.Series(column.name, map(_said, column.to_list()), dtype=pl.String)
+    begin, end = column.str.head(1), column.str.tail(2)
+    may_differ = begin.is_in(["[", "{"]) | end.str.contains(r"0\n?$")  # JSON, and whole numbers: 9.0
+    places = may_differ.fill_null(False).arg_true()
+    return column.scatter(places, list(map(_said, column.gather(places)))) if len(places) else column
 
 
 def _said(value: Any) -> str:

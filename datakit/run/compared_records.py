@@ -11,7 +11,7 @@ import polars as pl
 from datakit.core.chat_columns import chat_columns
 from datakit.core.compared import BROUGHT, CHAT, compared_keys
 from datakit.core.factored_chats import CHATS
-from datakit.core.judged import brought_digest, chat_digest
+from datakit.core.judged import brought_digests, chat_digest
 from datakit.core.record import GENERAL
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Reader
@@ -60,10 +60,10 @@ class Brought:
         chats = _chats(records) if self.way != "never" else {}
         self.context.chats.update(chats)
         self.context.brought.update(chats)
-        for row in records.select("id", *self.columns).iter_rows(named=True) if self.columns else ():
-            id_ = row.pop("id")
-            if digest := brought_digest(chats.get(id_), row):
-                self.context.brought[id_] = digest
+        if self.columns:
+            ids = records["id"].to_list()
+            digests = brought_digests([chats.get(id_) for id_ in ids], records.select(self.columns))
+            self.context.brought.update(zip(ids, digests, strict=True))
         return chats if self.way == "instead" else ()
 
 
