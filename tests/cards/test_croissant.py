@@ -11,7 +11,7 @@ import datasets
 import mlcroissant
 import yaml
 
-from datakit.cards import write_card
+from datakit.cards.write import write_card
 from datakit.core.croissant import is_own
 from datakit.emit.hub import Hub
 from tests.support.card_builds import ecom
