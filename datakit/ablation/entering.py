@@ -9,7 +9,7 @@ from datakit.ablation.joining import scores_of
 from datakit.artifacts.ablation import AblationFolder
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import add_score, ledger_file
-from datakit.cards import write_current_card
+from datakit.cards.current import write_current_card
 from datakit.recipe.recipe import Recipe
 
 

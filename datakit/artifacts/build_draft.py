@@ -26,6 +26,8 @@ from datakit.core.compared import KEYS
 
 _ROW_GROUP = 16_384
 """Records of a row group, which is in memory while it is written."""
+_LEVEL = 1
+"""Of zstd: takes half the time of level 3, for files a third larger (2026-11-24)."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,9 @@ class BuildDraft(BuildFolder):
     def write_records(self, records: pl.LazyFrame) -> None:
         """Writes all records with all columns but their messages, which the data files hold."""
         records.drop("messages", strict=False).sink_parquet(
-            # Level 1 takes half the time of level 3, for files a third larger (2026-11-24).
             self.records_file,
             compression="zstd",
-            compression_level=1,
+            compression_level=_LEVEL,
             row_group_size=_ROW_GROUP,
         )
 
@@ -66,7 +67,7 @@ class BuildDraft(BuildFolder):
         """Writes what the records ask and answer, in the columns of core.compared, and digests of chats."""
         schema = {"id": pl.String(), **KEYS}
         every = pl.concat([pl.DataFrame(schema=schema), *frames], how="diagonal")
-        every.write_parquet(self.path / names.COMPARED)
+        every.write_parquet(self.path / names.COMPARED, compression="zstd", compression_level=_LEVEL)
 
     def write_suspects(self, by_task: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
         """Writes the records whose label is doubted, in order; those of several tasks by their score."""

@@ -14,7 +14,6 @@ from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import ledger_of
 from datakit.artifacts.written_card import WrittenCard
-from datakit.cards.write import make_card
 from datakit.core.files import FileDigests
 from datakit.pages.writing import Kept, write_pages
 
@@ -28,6 +27,8 @@ def write_current_card(build: Path, folder: Path, kept: Kept | None = None) -> l
 
     Where another build takes the place of this one meanwhile, the card is that one's.
     """
+    from datakit.cards.write import make_card  # all sections: 45 ms that only cards take
+
     for _ in range(_TRIES):
         opened = BuildFolder.open(build, folder)
         about, scores = _sha256(opened.fingerprint()), _scores(opened)

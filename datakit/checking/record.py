@@ -121,9 +121,10 @@ class Checker:
             count = len(getattr(dialogue, medium))
             if count and taken is not None and medium not in taken:
                 raise Stops("template_blind", f"{count} {medium}")
+        marked = [content for _, content in dialogue.turns if "<" in content]
         for medium, place in PLACES.items() if taken != frozenset() else ():
             count = len(getattr(dialogue, medium))
-            places = sum(content.count(place) for _, content in dialogue.turns)
+            places = sum([content.count(place) for content in marked])
             if places != count:
                 code = "picture_count" if medium == "images" else "media_place"
                 raise Stops(code, f"{places} `{place}` for {count} {medium}")

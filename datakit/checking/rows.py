@@ -20,6 +20,9 @@ READ = ("json", "csv", "parquet", "text")
 CHUNK = 10 << 20
 """Bytes of JSON Lines that the loader turns into one table; later tables must fit the first one's types."""
 
+_BUFFER = 1 << 18
+"""Bytes read at once: lines of 6 KB take a third of the time that they take by 8 KB (2026-11-28)."""
+
 Report = Callable[..., None]
 """`Findings.add`, with the data set given."""
 Row = tuple[int, int, Any]
@@ -114,18 +117,22 @@ def _row_lines(path: Path) -> Generator[Row, None, tuple[int, bool]]:
     Returns how many they are, and whether the array ends there and nothing follows.
     """
     count = 0
-    with open(path, "rb", opener=regular) as file:
+    with open(path, "rb", buffering=_BUFFER, opener=regular) as file:
         comma = True
         for number, line in enumerate(file, 1):
-            text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
-            if number == 1 and text == b"[":
-                continue
-            if not comma or not text.startswith(b"{"):
-                left = filter(None, chain((text,), map(bytes.strip, file)))
-                return count, not comma and next(left, b"") == b"]" and next(left, None) is None
-            comma = text.endswith(b",")
+            if comma and line.startswith(b"{") and line.endswith(b",\n"):  # as datakit writes nearly all
+                value_text: bytes | memoryview = memoryview(line)[:-2]
+            else:
+                text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+                if number == 1 and text == b"[":
+                    continue
+                if not comma or not text.startswith(b"{"):
+                    left = filter(None, chain((text,), map(bytes.strip, file)))
+                    return count, not comma and next(left, b"") == b"]" and next(left, None) is None
+                comma = text.endswith(b",")
+                value_text = text[:-1] if comma else text
             try:
-                value = orjson.loads(text[:-1] if comma else text)
+                value = orjson.loads(value_text)
             except orjson.JSONDecodeError:
                 break
             count += 1

@@ -14,9 +14,9 @@ from datakit.core.chat_columns import ChatColumns
 from datakit.core.contract import AnswerContract, AnswerField
 from datakit.core.contract_words import BETWEEN, Language
 from datakit.core.factored_chats import CHATS
+from datakit.core.json_texts import json_digests
 from datakit.core.labels import LabelSet, normal_form
 from datakit.core.outcome import Rejected
-from datakit.core.record import digest
 from datakit.core.templates import PROMPT_ROLES
 from datakit.core.training_columns import LOSS, OBJECTS, TOOLS
 
@@ -96,9 +96,15 @@ def compared_keys(
 
 
 def _digests(texts: pl.Series) -> pl.Series:
-    """64 bits of each text's digest."""
-    numbers = [None if text is None else int.from_bytes(digest(text, 8)) for text in texts.to_list()]
-    return pl.Series(texts.name, numbers, dtype=pl.UInt64)
+    """64 bits of each text's digest; of answers, which are few, each is made once."""
+    distinct = texts.unique()
+    if 2 * len(distinct) > len(texts):
+        distinct = texts
+    numbers = [None if data is None else int.from_bytes(data) for data in json_digests(distinct, 8)]
+    digests = pl.Series(texts.name, numbers, dtype=pl.UInt64)
+    if distinct is texts:
+        return digests
+    return texts.replace_strict(distinct, digests, return_dtype=pl.UInt64)
 
 
 def _chats(records: pl.DataFrame, columns: ChatColumns, given: pl.Series | None) -> pl.DataFrame | None:

@@ -43,9 +43,14 @@ class TextSlot(NamedTuple):
 
     column: int
     """Which of the prompt's columns stands there."""
-    write: Callable[[str], str]
-    """How its text is written: escaped, behind the template's filters."""
-    is_filtered: bool
+    chain: Chain
+    """The template's filters."""
+    escape: Callable[[str], str]
+    """What makes of a filtered text one that is no token."""
+
+    def write(self, text: str, behind: int = 0) -> str:
+        """The text as it is written; it comes from `behind` so many of the filters."""
+        return self.escape(filtered(text, self.chain[behind:]))
 
 
 class Filled(NamedTuple):
@@ -130,7 +135,7 @@ class Prompt:
         if len(self._slots) < len(self._marks):
             columns = list(self.texts or ())
             self._slots = [
-                TextSlot(columns.index(column), _writing(column, chain), bool(chain))
+                TextSlot(columns.index(column), chain, _escaping(column, chain))
                 for column, chain in self._marks
             ]
         return self._slots[place]
@@ -167,13 +172,11 @@ class Prompt:
         return frozenset(tokens | ({IMAGE} if DIALOGUE in self.variables else set()))
 
 
-def _writing(column: str, chain: Chain) -> Callable[[str], str]:
-    """How a text of a column is written into the prompt. Behind a filter but `fenced` it is no dialogue."""
-    if not chain:
-        return escape_except_images if column == DIALOGUE else escape_tokens
+def _escaping(column: str, chain: Chain) -> Callable[[str], str]:
+    """How a text of a column is escaped. Behind a filter but `fenced` it is no dialogue."""
     if column == DIALOGUE and all(name == "fenced" for name, _ in chain):
-        return lambda text: escape_except_images(filtered(text, chain))
-    return lambda text: escape_tokens(filtered(text, chain))
+        return escape_except_images
+    return escape_tokens
 
 
 def _trusted(name: str, value: Any) -> Any:

@@ -60,6 +60,8 @@ IMAGE = "<image>"
 _IMAGE_FRAME = "<|vision_start|><|vision_end|>"
 _REMEMBERED = 20_000
 _BREAK = re.compile(r"\n(?=\S)")
+_SHORT = 200
+"""Characters of a text that is remembered as it is, not by its lines."""
 _BEGINNING = 32
 _LEAST_HEAD = 200
 _MOST_HEADS = 64
@@ -130,11 +132,23 @@ class TokenCounter:
         self._lines: dict[str, int] = {}
         self._met: set[str] = set()
         """Lines that came once; most of them never come again."""
+        self._short: dict[str, int] = {}
+        """Whole texts of system turns and answers, many of which are the same."""
         self._heads: dict[str, _Head] = {}
         """First characters of texts -> the lines that all of these begin with, which only ever get fewer."""
 
     def count(self, text: str) -> int:
         """How many tokens the text has."""
+        if len(text) > _SHORT:
+            return self._count(text)
+        count = self._short.get(text)
+        if count is None:
+            if len(self._short) >= _REMEMBERED:
+                self._short.clear()
+            count = self._short[text] = self._count(text)
+        return count
+
+    def _count(self, text: str) -> int:
         beginning = text[:_BEGINNING]
         head = self._heads.get(beginning)
         if head is not None and head.begins(text):

@@ -8,7 +8,7 @@ from pathlib import Path
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import add_score
 from datakit.artifacts.names import LEDGER
-from datakit.cards import write_current_card
+from datakit.cards.current import write_current_card
 from datakit.evaluation.evaluation import Evaluated
 from datakit.evaluation.ledger import score_of
 from datakit.pages.writing import Kept

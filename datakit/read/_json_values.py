@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -19,6 +20,8 @@ _CLASSES = bytes(
     for sign in range(256)
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_PLAIN = {str, int, bool, type(None)}
+"""What long numbers are never read as: they become floats."""
 _LONG_NUMBER = b"." + b"0" * 19
 """How a number begins that has 19 digits or more, which may be beyond 64 bits."""
 
@@ -26,7 +29,7 @@ _LONG_NUMBER = b"." + b"0" * 19
 def json_values(lines: Sequence[bytes]) -> list[Any]:
     """The value of each line. Raises orjson.JSONDecodeError when one is no JSON."""
     values = list(map(orjson.loads, lines))
-    if _may_hold_long_numbers(b"".join(lines)):
+    if not _are_plain(values) and _may_hold_long_numbers(b"".join(lines)):
         for at, line in enumerate(lines):
             if _may_hold_long_numbers(line):
                 with suppress(ValueError, RecursionError):  # more digits than Python reads: 4,300
@@ -55,6 +58,13 @@ def has_surrogates(value: Any) -> bool:
     if type(value) is dict:
         return any(has_surrogates(name) or has_surrogates(inner) for name, inner in value.items())
     return type(value) is list and any(map(has_surrogates, value))
+
+
+def _are_plain(values: Sequence[Any]) -> bool:
+    """Whether all are rows of texts and whole numbers as they stand: told in a tenth of the time."""
+    if set(map(type, values)) != {dict}:
+        return False
+    return set(map(type, chain.from_iterable(map(dict.values, values)))) <= _PLAIN
 
 
 def _may_hold_long_numbers(data: bytes) -> bool:

@@ -26,6 +26,7 @@ from datakit.read._known_forms import is_telling
 from datakit.read._rows import DIALOGUE, Block, GivenIds, given_ids
 
 _SURVEY_ROWS = 4096
+_EMPTY = ("", "[]", "{}", "null")
 _MOST_MARKS = 12
 """Different ways to write a mark that a column may mix."""
 _MADE = r"^[0-9a-f]{16}(-\d+)?$"
@@ -114,7 +115,7 @@ class _Tally:
                 self._add_labels(self.labels.setdefault(name, set()), values)
             pictures = may_hold_pictures(name)
             if pictures or is_telling(name) or column_meaning(name, chats=True) is not None:
-                self.filled[name] += sum(1 for value in values if _is_filled(value))
+                self.filled[name] += _filled(values)
             if pictures:
                 self.pictures[name] += sum(map(names_picture, values))
             if name == self._chat_column or plain_name(name) in _CHATS:
@@ -165,11 +166,17 @@ def _counts(key: str, value: Any, turn: Mapping[str, Any]) -> bool:
     return _is_filled(value)
 
 
+def _filled(values: Sequence[Any]) -> int:
+    if set(map(type, values)) == {str}:  # nearly always, and 3 times quicker
+        return sum(value.strip() not in _EMPTY for value in values)
+    return sum(map(_is_filled, values))
+
+
 def _is_filled(value: Any) -> bool:
     if isinstance(value, dict):
         return any(map(_is_filled, value.values()))
     if isinstance(value, str):
-        return value.strip() not in ("", "[]", "{}", "null")
+        return value.strip() not in _EMPTY
     return value is not None and value not in ([], ())
 
 

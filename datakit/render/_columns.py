@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from datakit.core.answer import LABEL, AnswerFormat, TurnFormat
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.factored_chats import SharedAffixes, uncut
 from datakit.core.prompt import Prompt, Shape
-from datakit.core.template_filters import filtered
+from datakit.core.template_filters import Chain, filtered
 from datakit.core.templates import BREAKING, UNFINISHED, is_unfinished
 from datakit.core.writer import Writer
 from datakit.render._chats import joined, woven
@@ -104,13 +104,16 @@ def _user_turn(
 ) -> tuple[pl.Series, pl.Series, SharedAffixes]:
     """The turn's texts, how many `<image>` places each has, and what goes around all the texts."""
     assert prompt.texts is not None  # see `PlainRecords.of`
-    columns, slots = [frame[name] for name in prompt.texts], _Slots(prompt, frame)
+    columns = [frame[name] for name in prompt.texts]
     key = images
     for texts in columns:
         key = key * 3 + (texts.str.len_bytes().clip(0, 1) + 1).fill_null(0).cast(pl.Int64)
+    known: dict[tuple[str, Chain], pl.Series] = {}
     for name, chain in prompt.tests:
         behind = frame[name].map_elements(partial(filtered, chain=chain), return_dtype=pl.String)
         key = key * 2 + (behind.str.len_bytes() > 0).fill_null(False).cast(pl.Int64)
+        known[name, chain] = behind
+    slots = _Slots(prompt, frame, known)
     kinds = key.unique().to_list()
     parts, places, orders, around = [], [], [], SharedAffixes()
     for value in kinds:
@@ -145,16 +148,24 @@ def _image_places(shape: Shape, texts: Sequence[pl.Series], height: int) -> pl.S
 class _Slots:
     """The texts of a batch as they are written into the prompt, each kind made once."""
 
-    def __init__(self, prompt: Prompt, frame: pl.DataFrame) -> None:
-        self._prompt, self._frame = prompt, frame
+    def __init__(
+        self, prompt: Prompt, frame: pl.DataFrame, known: Mapping[tuple[str, Chain], pl.Series]
+    ) -> None:
+        """`known`: column and filters -> the texts behind them, as far as the template asks for these."""
+        self._prompt, self._frame, self._known = prompt, frame, known
         self._written: dict[int, pl.Series] = {}
 
     def written(self, place: int) -> pl.Series:
         """Those of one slot."""
         if place not in self._written:
             slot = self._prompt.slot(place)
-            texts = self._frame[(self._prompt.texts or ())[slot.column]]
-            self._written[place] = _changed(texts, slot.write, every=slot.is_filtered)
+            column = (self._prompt.texts or ())[slot.column]
+            behind = max(
+                (n for n in range(len(slot.chain) + 1) if (column, slot.chain[:n]) in self._known), default=0
+            )
+            texts = self._known.get((column, slot.chain[:behind]), self._frame[column])
+            write = partial(slot.write, behind=behind)
+            self._written[place] = _changed(texts, write, every=behind < len(slot.chain))
         return self._written[place]
 
 

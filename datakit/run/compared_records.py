@@ -11,7 +11,7 @@ import polars as pl
 from datakit.core.chat_columns import chat_columns
 from datakit.core.compared import BROUGHT, BROUGHT_COLUMNS, CHAT, compared_keys
 from datakit.core.factored_chats import CHATS
-from datakit.core.judged import brought_digest, chat_digest, column_digests, in_words
+from datakit.core.judged import all_column_digests, all_in_words, brought_digests, chat_digest
 from datakit.core.record import GENERAL
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Reader
@@ -67,11 +67,11 @@ class Brought:
         chats = _chats(records) if self.way != "never" else {}
         self.context.chats.update(chats)
         self.context.brought.update(chats)
-        for row in records.select("id", *self.columns).iter_rows(named=True) if self.columns else ():
-            id_, words = row.pop("id"), in_words(row)
-            if digest := brought_digest(chats.get(id_), words):
-                self.context.brought[id_] = digest
-                self.context.brought_columns[id_] = column_digests(words)
+        if self.columns:
+            ids, words = records["id"].to_list(), all_in_words(records.select(self.columns))
+            digests = brought_digests([chats.get(id_) for id_ in ids], words)
+            self.context.brought.update(zip(ids, digests, strict=True))
+            self.context.brought_columns.update(zip(ids, all_column_digests(words), strict=True))
         return chats if self.way == "instead" else ()
 
 

@@ -8,11 +8,15 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.measured_columns import measured
 from datakit.artifacts.originals import is_original, originals
 from datakit.core.groups import shared_values
-from datakit.core.record import TRAIN, VAL
+from datakit.core.record import TRAIN, VAL, digest
 from datakit.pages.figures import collect
 from datakit.verdict.keys import chat_keys, image_keys
 from datakit.verdict.seen import SHOWN, Seen, height, records, some
 
+_ASKED = ("question", "answer", "answer_text")
+"""What is compared of core.compared.KEYS; the texts of questions, most of the file, are not read."""
+_NOTHING = int.from_bytes(digest("", 8))
+"""`question` of a record that asks nothing but its pictures."""
 FEW = 10
 """Classes with fewer training records are weak."""
 
@@ -48,7 +52,8 @@ def label_conflict(build: BuildFolder) -> Seen | None:
         looks = [name for name in looks if name == "review"]
     keys, how = image_keys(build)
     answered = originals(build).select(*SHOWN, *looks, pictures=pl.col("images").list.len().fill_null(0))
-    answered = answered.join(chat_keys(build).drop_nulls("answer"), on="id", maintain_order="left")
+    asked = chat_keys(build).drop_nulls("answer").select("id", *_ASKED)
+    answered = answered.join(asked, on="id", maintain_order="left")
     table = collect(answered.join(keys, on="id", how="left", maintain_order="left"))
     shown = pl.col("keys").cast(pl.List(pl.String)).list.join(",")
     same = {"content": pl.format("{} {}", shown, "question")}
@@ -57,7 +62,7 @@ def label_conflict(build: BuildFolder) -> Seen | None:
     seeing = pl.col("pictures") > 0
     table = table.with_columns(
         *(pl.when(seeing).then(value).alias(name) for name, value in same.items()),
-        alone=pl.when(~seeing & pl.col("question_text").is_not_null()).then("question"),
+        alone=pl.when(~seeing & (pl.col("question") != _NOTHING)).then("question"),
     )
     table = table.filter(pl.any_horizontal(pl.col(*same, "alone").is_not_null()))
     if table.is_empty():

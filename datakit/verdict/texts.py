@@ -76,7 +76,10 @@ def column_lost(build: BuildFolder) -> Seen | None:
     if not measured(build.columns, "shrink_rung") or not columns:
         return None
     lost, shown = dict[str, str](), pl.lit(False)
+    highest = collect(build.main.select(pl.col("shrink_rung").max())).item() or 0
     for place, name in enumerate(columns, 1):
+        if highest < 2 * place:
+            break  # nearly always at once, and no text is read
         with_text = _has_text(name, build)
         dropped = with_text & (pl.col("shrink_rung") >= 2 * place)
         total, count = height(build.main.filter(with_text)), height(build.main.filter(dropped))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from datakit.cards import write_card
+from datakit.cards.write import write_card
 from datakit.opened_build import open_build
 from tests.support.card_builds import ecom
 

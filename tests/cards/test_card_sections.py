@@ -13,7 +13,7 @@ import yaml
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import ServedStep, ServingWork, StepReport
-from datakit.cards import write_card
+from datakit.cards.write import write_card
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.contract import AnswerContract
 from datakit.pages.charts import shorten

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 import yaml
 
-from datakit.cards import write_card
+from datakit.cards.write import write_card
 from datakit.core.croissant import File, croissant, is_own
 from datakit.emit import hub
 from datakit.emit.hub import Hub

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from datakit.cards import write_card
+from datakit.cards.write import write_card
 from datakit.core.errors import UserError
 from tests.support.card_builds import OFFLINE, ROOT, Draft, ecom
 from tests.support.drawn_once import forget

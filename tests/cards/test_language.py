@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from datakit.artifacts.metric_names import METRICS
-from datakit.cards import write_card
+from datakit.cards.write import write_card
 from datakit.core import wording
 from datakit.core.wording import CATALOGUE, speaking, t, told
 from datakit.evaluation.pooled import HELPS, HURTS, NOISE

@@ -25,6 +25,7 @@ SEPARATING = (
     ),
     *("{{ ocr_text }}", " {{- ocr_text -}}\n", "{{ description }}。", "{{ description | quoted }}\n"),
     *("{{ ocr_text | fenced('ocr') }}", "{{ ocr_text | without_status_bar | fenced('ocr') }}\n"),
+    *("{{ ocr_text | without_status_bar }}", "{{ ocr_text | without_status_bar | quoted }}"),
 )
 OTHERS = (
     "{% for line in (ocr_text or '').splitlines() %}{{ loop.index }}{{ line }}\n{% endfor %}",
@@ -35,7 +36,10 @@ OTHERS = (
     "{% if images | length > 1 %}多图\n{% endif %}",
     "{{ nowhere is defined }}",
 )
-TESTS = ("ocr_text", "not description", "images", "ocr_text and description", "ocr_text | without_status_bar")
+TESTS = (
+    *("ocr_text", "not description", "images", "ocr_text and description"),
+    *("ocr_text | without_status_bar", "ocr_text | without_status_bar | quoted"),
+)
 SIGNS = (("{%", "%}"), ("{%-", "%}"), ("{%", "-%}"), ("{%-", "-%}"), ("  {%", "%}\n"))
 BODIES = st.recursive(
     st.sampled_from([*SEPARATING, *OTHERS]) | st.sampled_from(SEPARATING),

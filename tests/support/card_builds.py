@@ -262,7 +262,7 @@ def main() -> None:
     """Writes the build to a folder and its card beside it, to look at."""
     import sys
 
-    from datakit.cards import write_card
+    from datakit.cards.write import write_card
 
     target = Path(sys.argv[1])
     target.mkdir(parents=True)
