@@ -6,8 +6,8 @@
 
 Pictures are 32 x 32 pixels, so that decoding is next to nothing and our own work shows; the recipe reads JSON
 lines, guards and measures pictures (three stored steps), splits, renders and emits with linked pictures.
-Texts go the same way without pictures. All are commands `datakit build --no-card --no-check` from the start of
-their process to its end, and CPU seconds of whole processes with their children decide, because wall time
+Texts go the same way without pictures. All are commands `datakit build --no-card --no-check` from the start
+of their process to its end, and CPU seconds of whole processes with their children decide, because wall time
 depends on what else the machine does.
 
 - floor: one process that reads each JSON line, hashes each picture, links it and writes a line
@@ -100,9 +100,7 @@ def measure(folder: Path, count: int, *, pictures: bool) -> dict[str, Any]:
     write_project(folder / "half", count // 2, pictures=pictures)
     project, costs = folder / "whole", {}
     if pictures:
-        costs["decoding"] = cost_of(
-            [sys.executable, __file__, "--loop", "decoding", "--folder", str(project)]
-        )
+        costs["decoding"] = cost_of(loop_command("decoding", project))
     costs["half"] = cost_of(build_command(folder / "half"))
     costs["build"] = cost_of(build_command(project))
     costs["unchanged"] = cost_of(build_command(project))

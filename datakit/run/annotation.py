@@ -22,6 +22,7 @@ from datakit.run.executors import executor_for
 from datakit.run.executors.base import Answered, Executor, Job
 from datakit.run.keys import Keys
 from datakit.run.live_figures import LiveFigures
+from datakit.run.nested_series import series
 from datakit.run.progress import Progress
 from datakit.run.proven_results import ProvenResults
 from datakit.run.record_frames import RecordFrames
@@ -274,7 +275,7 @@ class Annotation:
             for name, column in values.items():
                 column.append(None if outcome is None else outcome.get(name))
         added = self._controls.cleaned(
-            pl.DataFrame([pl.Series(name, values[name], dtype=dtype) for name, dtype in dtypes.items()])
+            pl.DataFrame([series(name, values[name], dtype) for name, dtype in dtypes.items()])
         ).get_columns()
         base = frame if len(kept) == frame.height else frame[kept]
         note = pl.Series(self.trace, traces, dtype=TRACE)
