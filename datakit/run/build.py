@@ -17,7 +17,7 @@ import datakit
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.build_folder import BuildFolder, failed_build
 from datakit.artifacts.manifest import Manifest, content_hash, stamp
-from datakit.artifacts.place import SIGNATURE, BuildPlace
+from datakit.artifacts.place import SIGNATURE, BuildPlace, standing_images
 from datakit.artifacts.report import BuildReport, Finding, StepReport
 from datakit.core.counted import counted
 from datakit.core.errors import DatakitError, Exit, UserError
@@ -137,7 +137,8 @@ def build(
     place.check(_needed(recipe))
     store = StorePlace.of(recipe.run, recipe.project).open(progress.say)
     try:
-        context = replace(recipe.context(), files=FileDigests(store, again=options.force)).pinned()
+        place.files = FileDigests(store, again=options.force)
+        context = replace(recipe.context(), files=place.files).pinned()
         with _lock(place):
             place.mend()
             kept = None if options.force else _kept(folder, recipe, context, options.limit, store)
@@ -251,6 +252,7 @@ class _Maker:
             self.place.put(target)
         self.place.clear("work")
         self.place.clear("failed")
+        self.place.files.settle()
         return BuildResult(self.place.folder, report, kept=self.place.kept_files)
 
     def _emit(
@@ -258,6 +260,8 @@ class _Maker:
     ) -> list[Artifact]:
         target.mkdir()
         artifacts: list[Artifact] = []
+        standing = standing_images(self.place.folder, datakit.__version__)
+        engine.context = engine.context.changed(standing_images=standing)
         for step in self.recipe.emitters:
             artifacts += emit(step, len(self.recipe.steps) + step.number, frames, target, engine)
             self._check_rejects(report, engine.rejects_file, report.steps[-1])
