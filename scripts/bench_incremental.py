@@ -24,6 +24,7 @@ import hashlib
 import json
 import math
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE_PX = 32
+LETTERS, TEXT_CHARS = "订单支付物流退款页面商品详情评价店铺优惠券加入购物车立即购买¥0123456789，。 ", 60
 MAX_BUILD_S, MAX_EDITED_S, MAX_UNCHANGED_S = 60.0, 8.0, 1.0
 """CPU seconds beyond decoding and of an edit at 100,000 pictures; wall seconds of an unchanged build."""
 MAX_TEXT_EDITED_S, MAX_TEXT_MB = 10.0, 500
@@ -157,9 +159,10 @@ def write_project(folder: Path, count: int, *, pictures: bool) -> None:
     (folder / "recipes" / "bench.yaml").write_text(recipe, "utf-8")
     (folder / "labels.yaml").write_text(json.dumps(LABELS), "utf-8")
     (folder / "templates" / "ask.j2").write_text(TEMPLATE, "utf-8")
+    rng = random.Random(7)
     with open(folder / "rows.jsonl", "w", encoding="utf-8") as file:
         for number in range(count):
-            text = f"record {number} of {number % 977} and {number * 7919 % 100_003}"
+            text = "".join(rng.choices(LETTERS, k=TEXT_CHARS))
             row = {"id": f"r{number:07d}", "label": CLASSES[number % len(CLASSES)], "text": text}
             if pictures:
                 row["image"] = f"pictures/{number:07d}.png"
