@@ -56,6 +56,8 @@ class FileDigests:
         """By device and stamp, so that a hard link is not read again."""
         self._linked: dict[tuple[int, int], str] = {}
         """Device and inode -> path of the files that links were made of here."""
+        self._told: dict[str, str] = {}
+        """What `sha256_of` told of files that were there."""
         self._moved: set[str] = set()
         """Paths whose stamp links have changed since the memory has their digest."""
 
@@ -63,7 +65,7 @@ class FileDigests:
         """Hex digest of the bytes; "missing:<path>" for a file that cannot be read."""
         path = str(path)
         known = self._known(path)
-        return known if isinstance(known, str) else self.sha256_of([path])[path]
+        return known if isinstance(known, str) else self._looked_up({path: known})[path]
 
     def sha256_of(self, paths: Iterable[str]) -> dict[str, str]:
         """Path -> the same of many files, in their order; digests are looked up and kept together."""
@@ -80,7 +82,13 @@ class FileDigests:
                     digests |= self._looked_up(unknown)
                     unknown = {}
         digests |= self._looked_up(unknown)
-        return {path: digests[path] for path in order}
+        told = {path: digests[path] for path in order}
+        self._told |= told
+        return told
+
+    def as_read(self) -> FileDigests:
+        """The same, but files of `sha256_of` are not looked at again: what they were then is told."""
+        return _AsRead(self)
 
     def link(self, source: str, target: Path) -> None:
         """Makes a hard link. What the file holds stays known, although links change its stamp: it is looked
@@ -152,7 +160,19 @@ class FileDigests:
 
     def __getstate__(self) -> dict[str, object]:
         # Worker processes never touch the store.
-        return {"_memory": None, "_again": False, "_seen": {}, "_linked": {}, "_moved": set()}
+        return {"_memory": None, "_again": False, "_seen": {}, "_linked": {}, "_moved": set(), "_told": {}}
+
+
+class _AsRead(FileDigests):
+    """Digests of files as they were when many were read at once."""
+
+    def __init__(self, files: FileDigests) -> None:
+        super().__init__()
+        self._files = files
+
+    def sha256(self, path: str | Path) -> str:
+        told = self._files._told.get(str(path))
+        return told if told is not None else self._files.sha256(path)
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, Stamp]:

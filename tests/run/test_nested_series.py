@@ -34,6 +34,12 @@ def test_lists_of_structs_are_those_of_polars(values: list[Any]) -> None:
     assert ours.to_list() == theirs.to_list()
 
 
+@given(st.lists(st.none() | st.lists(st.none() | st.text(max_size=3), max_size=3), max_size=6))
+def test_lists_of_texts_are_those_of_polars(values: list[Any]) -> None:
+    dtype = pl.List(pl.String)
+    assert series("x", values, dtype).to_list() == pl.Series("x", values, dtype=dtype).to_list()
+
+
 def test_a_null_among_the_structs_stays_one() -> None:
     values = [[{"name": "a"}, None]]
     assert series("x", values, DTYPE).to_list() == pl.Series("x", values, dtype=DTYPE).to_list()

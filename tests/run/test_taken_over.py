@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -17,6 +19,8 @@ from datakit.core import files as files_module
 from datakit.emit import _images
 from datakit.library import build
 from datakit.run.build import BuildResult, Options
+from datakit.run.build_inputs import InputsChanged
+from datakit.run.engine import Engine
 
 RECIPE = """\
 version: 1
@@ -142,6 +146,26 @@ def test_an_edited_picture_is_not_taken_over(project: Project) -> None:
     assert not project.build().report.reused
     assert content in project.files().values()
     assert before not in project.files().values()
+
+
+def test_a_picture_edited_after_it_was_read_is_answered_as_it_is(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stored results are looked up by what was read; what is asked anew is looked at again."""
+    path = project.folder / "pictures" / "1.png"
+    watch = Engine._watch
+
+    def edited_afterwards(engine: Engine, named: set[str]) -> None:
+        watch(engine, named)
+        Image.new("RGB", (8, 8), (90, 90, 90)).save(path)
+
+    monkeypatch.setattr(Engine, "_watch", edited_afterwards)
+    with pytest.raises(InputsChanged, match=r"1\.png"):
+        project.build()
+    monkeypatch.undo()
+    edited = hashlib.sha256(path.read_bytes()).hexdigest()
+    built = pl.read_parquet(project.build().folder / "records.parquet")
+    assert built.filter(id="r1")["sha256"].to_list() == [edited]
 
 
 def test_a_build_of_another_version_lends_no_names(project: Project, looks: Counter[str]) -> None:
