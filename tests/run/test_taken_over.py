@@ -18,7 +18,7 @@ from PIL import Image
 from datakit.core import files as files_module
 from datakit.emit import _images
 from datakit.library import build
-from datakit.run.build import BuildResult, Options
+from datakit.run.build import BuildResult
 from datakit.run.build_inputs import InputsChanged
 from datakit.run.engine import Engine
 
@@ -55,12 +55,12 @@ class Project:
     def recipe(self, how: str) -> None:
         (self.folder / "recipes" / "toy.yaml").write_text(RECIPE.replace("HOW", how))
 
-    def build(self, **options: bool) -> BuildResult:
+    def build(self) -> BuildResult:
         text = "".join(json.dumps(row) + "\n" for row in self.rows)
         if not (self.folder / "rows.jsonl").exists() or (self.folder / "rows.jsonl").read_text() != text:
             (self.folder / "rows.jsonl").write_text(text)
         recipe = self.folder / "recipes" / "toy.yaml"
-        return build(recipe, options=Options(**options), card=False, check=False)
+        return build(recipe, card=False, check=False)
 
     def files(self) -> dict[str, bytes]:
         """The data files and pictures of the build."""
