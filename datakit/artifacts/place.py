@@ -146,6 +146,20 @@ class BuildPlace:
             os.rename(old, gone)  # says that nothing in it is a person's, while it loses its manifest too
             self.clear("gone")
 
+    def tidy(self) -> None:
+        """Removes what a run that has put its build here leaves, and keeps what is known of its pictures."""
+        self.clear("work")
+        self.clear("failed")
+        self.files.settle()
+
+    def standing(self, version: str) -> dict[str, str]:
+        """Stem -> name of the pictures of the build here, where this `version` of datakit made it."""
+        signed = read_signed(self.folder)
+        if signed is None or signed.get("datakit") != version:
+            return {}
+        pictures = (PurePosixPath(path) for path in signed["artifacts"] if path.startswith(f"{IMAGES}/"))
+        return {path.stem: path.name for path in pictures}
+
     def fail(self, new: Path) -> Path:
         """Lays a finished build that may not take the place beside it; the folder where it lies then."""
         self.clear("failed")
@@ -241,15 +255,6 @@ def read_signed(folder: Path) -> dict[str, Any] | None:
         manifest.keys() == _UNSIGNED and re.fullmatch(r"[0-9a-f]{64}", str(manifest["content"])) is not None
     )
     return manifest if manifest.get("made_by") == SIGNATURE or unsigned else None
-
-
-def standing_images(folder: Path, version: str) -> dict[str, str]:
-    """Stem -> name of the pictures of a build that this `version` of datakit made; empty for none."""
-    signed = read_signed(folder)
-    if signed is None or signed.get("datakit") != version:
-        return {}
-    pictures = (PurePosixPath(path) for path in signed["artifacts"] if path.startswith(f"{IMAGES}/"))
-    return {path.stem: path.name for path in pictures}
 
 
 def strangers(folder: Path) -> list[str]:

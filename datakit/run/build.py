@@ -17,7 +17,7 @@ import datakit
 from datakit.artifacts.build_draft import BuildDraft
 from datakit.artifacts.build_folder import BuildFolder, failed_build
 from datakit.artifacts.manifest import Manifest, content_hash, stamp
-from datakit.artifacts.place import SIGNATURE, BuildPlace, standing_images
+from datakit.artifacts.place import SIGNATURE, BuildPlace
 from datakit.artifacts.report import BuildReport, Finding, StepReport
 from datakit.core.counted import counted
 from datakit.core.errors import DatakitError, Exit, UserError
@@ -245,14 +245,11 @@ class _Maker:
         if failing := failing_kinds(report, self.recipe):
             failed = self.place.fail(target)
             self.place.clear("work")
-            words = _failing_words(failing)
-            words += f"\n  The build before stays as it was; this one lies in {failed}"
-            raise FailedOn(words, failed, report)
+            kept = f"\n  The build before stays as it was; this one lies in {failed}"
+            raise FailedOn(_failing_words(failing) + kept, failed, report)
         with uninterrupted():
             self.place.put(target)
-        self.place.clear("work")
-        self.place.clear("failed")
-        self.place.files.settle()
+        self.place.tidy()
         return BuildResult(self.place.folder, report, kept=self.place.kept_files)
 
     def _emit(
@@ -260,8 +257,7 @@ class _Maker:
     ) -> list[Artifact]:
         target.mkdir()
         artifacts: list[Artifact] = []
-        standing = standing_images(self.place.folder, datakit.__version__)
-        engine.context = engine.context.changed(standing_images=standing)
+        engine.context = engine.context.changed(standing_images=self.place.standing(datakit.__version__))
         for step in self.recipe.emitters:
             artifacts += emit(step, len(self.recipe.steps) + step.number, frames, target, engine)
             self._check_rejects(report, engine.rejects_file, report.steps[-1])
