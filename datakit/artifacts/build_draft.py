@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from datakit.artifacts import names
 from datakit.artifacts.build_folder import IMAGE_DIGESTS, BuildFolder
 from datakit.artifacts.checked import CheckReport
 from datakit.artifacts.emitted import Emitted
-from datakit.artifacts.manifest import FileStamp, Manifest, stamp
+from datakit.artifacts.manifest import FileStamp, Manifest, stamp, stamp_from
 from datakit.artifacts.report import BuildReport
 from datakit.artifacts.serving import Serving
 from datakit.artifacts.suspects import Suspect, write_suspects
@@ -136,11 +136,13 @@ class BuildDraft(BuildFolder):
         `pictures` and what stands in images/ are not hashed: their names say their content.
         """
         stamps = {}
-        for path in sorted(self.path.rglob("*")):
-            name = path.relative_to(self.path).as_posix()
-            if path.is_file() and name != names.MANIFEST:
-                hashed = name not in images and not name.startswith(f"{names.IMAGES}/")
-                stamps[name] = known.get(name) or stamp(path, hashed=hashed)
+        for name, entry in _files(self.path):
+            if name == names.MANIFEST:
+                continue
+            if name in images or name.startswith(f"{names.IMAGES}/"):
+                stamps[name] = stamp_from(entry.stat())
+            else:
+                stamps[name] = known.get(name) or stamp(Path(entry.path), hashed=True)
         return stamps
 
     def _write(self, name: str, data: bytes) -> str:
@@ -148,6 +150,16 @@ class BuildDraft(BuildFolder):
         draft.write_bytes(data)
         os.replace(draft, self.path / name)
         return name
+
+
+def _files(folder: str | Path, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Path from the folder -> entry, of every file in it, those that links lead to included."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path, f"{below}{entry.name}/")
+            elif entry.is_file():
+                yield f"{below}{entry.name}", entry
 
 
 def _ascii(value: Any) -> bytes:

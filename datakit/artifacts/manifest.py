@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,11 @@ def stamp(path: Path, *, hashed: bool, sha256: str = "") -> FileStamp:
     if hashed and not sha256 and path.is_file():
         with open(path, "rb", opener=regular) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return stamp_from(status, sha256)
+
+
+def stamp_from(status: os.stat_result, sha256: str = "") -> FileStamp:
+    """The same of a file that was looked at."""
     size, mtime_ns, inode, ctime_ns = stamp_of(status)
     return FileStamp(bytes=size, mtime_ns=mtime_ns, sha256=sha256, inode=inode, ctime_ns=ctime_ns)
 

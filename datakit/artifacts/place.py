@@ -15,7 +15,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import orjson
@@ -56,6 +56,8 @@ class BuildPlace:
             self.folder = folder.absolute() if plain else folder.resolve()
         except (OSError, RuntimeError) as error:
             raise UserError(f"{folder} leads nowhere: {error}", remedy="Name another with --out.") from None
+        self.files = FileDigests()
+        """What is known of pictures that builds link to; it stays so when a build is removed."""
         self.kept: Path | None = None
         """Where lies what somebody had put into the builds that were replaced here."""
 
@@ -144,6 +146,20 @@ class BuildPlace:
             os.rename(old, gone)  # says that nothing in it is a person's, while it loses its manifest too
             self.clear("gone")
 
+    def tidy(self) -> None:
+        """Removes what a run that has put its build here leaves, and keeps what is known of its pictures."""
+        self.clear("work")
+        self.clear("failed")
+        self.files.settle()
+
+    def standing(self, version: str) -> dict[str, str]:
+        """Stem -> name of the pictures of the build here, where this `version` of datakit made it."""
+        signed = read_signed(self.folder)
+        if signed is None or signed.get("datakit") != version:
+            return {}
+        pictures = (PurePosixPath(path) for path in signed["artifacts"] if path.startswith(f"{IMAGES}/"))
+        return {path.stem: path.name for path in pictures}
+
     def fail(self, new: Path) -> Path:
         """Lays a finished build that may not take the place beside it; the folder where it lies then."""
         self.clear("failed")
@@ -176,7 +192,7 @@ class BuildPlace:
             account = {path.name for path in folder.iterdir()} <= {MARK, REJECTS, REPORT}
             own = own and (account or (read_signed(folder) is not None and not strangers(folder)))
         if own:
-            _remove(folder)
+            _remove(folder, self.files)
         else:
             set_aside(folder)
 
@@ -203,16 +219,26 @@ def _is_replaced(folder: Path) -> bool:
     return (folder / MARK).is_file() and read_signed(folder) is not None
 
 
-def _remove(folder: Path) -> None:
+def _remove(folder: Path, files: FileDigests) -> None:
     """Removes a hidden folder, its mark last, by which the next run knows what a killed one leaves."""
     with os.scandir(folder) as entries:
         for entry in list(entries):
             if entry.is_dir(follow_symlinks=False):
+                if entry.name == IMAGES:
+                    _remove_links(entry.path, files)
                 shutil.rmtree(entry.path)
             elif entry.name != MARK:
                 os.unlink(entry.path)
     (folder / MARK).unlink()
     folder.rmdir()
+
+
+def _remove_links(folder: str, files: FileDigests) -> None:
+    """Removes the pictures of a build."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                files.unlink(entry.path)
 
 
 def read_signed(folder: Path) -> dict[str, Any] | None:

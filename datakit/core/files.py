@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -27,12 +29,20 @@ _READINGS = 20
 """How often a file is read that others write meanwhile. Hard links made of it cost a reading as well."""
 
 
+_AT_ONCE = 500
+"""Files that the memory is asked for at once."""
+
+
 class DigestMemory(Protocol):
     """Where digests survive the process (the result store)."""
 
-    def known_digest(self, path: str, stamp: Stamp) -> str | None: ...
+    def known_digests(self, stamps: Mapping[str, Stamp]) -> dict[str, str]:
+        """Path -> digest of the files that have not changed since theirs was kept."""
+        ...
 
-    def keep_digest(self, path: str, stamp: Stamp, digest: str) -> None: ...
+    def keep_digests(self, digests: Sequence[tuple[str, Stamp, str]]) -> None:
+        """Remembers the digests of files, by path and stamp."""
+        ...
 
 
 class FileDigests:
@@ -44,29 +54,130 @@ class FileDigests:
         self._again = again
         self._seen: dict[tuple[int, Stamp], str] = {}
         """By device and stamp, so that a hard link is not read again."""
+        self._linked: dict[tuple[int, int], str] = {}
+        """Device and inode -> path of the files that links were made of here."""
+        self._told: dict[str, str] = {}
+        """What `sha256_of` told of files that were there."""
+        self._moved: set[str] = set()
+        """Paths whose stamp links have changed since the memory has their digest."""
 
     def sha256(self, path: str | Path) -> str:
         """Hex digest of the bytes; "missing:<path>" for a file that cannot be read."""
         path = str(path)
+        known = self._known(path)
+        return known if isinstance(known, str) else self._looked_up({path: known})[path]
+
+    def sha256_of(self, paths: Iterable[str]) -> dict[str, str]:
+        """Path -> the same of many files, in their order; digests are looked up and kept together."""
+        digests: dict[str, str] = {}
+        unknown: dict[str, tuple[int, Stamp]] = {}
+        order = dict.fromkeys(paths)
+        for path in order:
+            known = self._known(path)
+            if isinstance(known, str):
+                digests[path] = known
+            else:
+                unknown[path] = known
+                if len(unknown) == _AT_ONCE:
+                    digests |= self._looked_up(unknown)
+                    unknown = {}
+        digests |= self._looked_up(unknown)
+        told = {path: digests[path] for path in order}
+        self._told |= told
+        return told
+
+    def as_read(self) -> FileDigests:
+        """The same, but files of `sha256_of` are not looked at again: what they were then is told."""
+        return _AsRead(self)
+
+    def link(self, source: str, target: Path) -> None:
+        """Makes a hard link. What the file holds stays known, although links change its stamp: it is looked
+        at right before and after. Raises OSError."""
+        before = _identity(source)
+        os.link(source, target)
+        if before in self._seen:
+            self._linked[before[0], before[1][2]] = source
+            self._carry(before, source)
+
+    def unlink(self, path: str) -> None:
+        """Removes a file. What its other names hold stays known where `link` was given one of them."""
+        status = os.lstat(path)
+        os.unlink(path)
+        source = self._linked.get((status.st_dev, status.st_ino))
+        if source is not None:
+            self._carry((status.st_dev, stamp_of(status)), source)
+
+    def settle(self) -> None:
+        """Has the memory know what links were made of and lost names, under the stamps that they have now."""
+        rows = []
+        for path in sorted(self._moved):
+            with suppress(OSError):
+                seen = _identity(path)
+                if (digest := self._seen.get(seen)) is not None:
+                    rows.append((path, seen[1], digest))
+        if rows and self._memory:
+            self._memory.keep_digests(rows)
+        self._moved.clear()
+
+    def _carry(self, before: tuple[int, Stamp], path: str) -> None:
+        digest = self._seen.get(before)
+        if digest is None:
+            return
+        with suppress(OSError):
+            device, stamp = _identity(path)
+            if (device, stamp[:3]) == (before[0], before[1][:3]):
+                self._seen[device, stamp] = digest
+                self._moved.add(path)
+
+    def _known(self, path: str) -> str | tuple[int, Stamp]:
+        """A file's digest; else its identity, by which the memory may have it."""
         try:
-            status = os.stat(at_hand(path))
-            stamp = stamp_of(status)
-            digest = self._seen.get((status.st_dev, stamp))
-            if digest is not None:
-                return digest
-            if self._memory and not self._again:
-                digest = self._memory.known_digest(path, stamp)
-            if digest is None:
-                stamp, digest = _read_digest(path)
-                if self._memory:
-                    self._memory.keep_digest(path, stamp, digest)
+            identity = _identity(at_hand(path))
         except (OSError, ValueError):  # ValueError: a zero byte in the name
             return f"missing:{path}"
-        self._seen[status.st_dev, stamp] = digest
-        return digest
+        return self._seen.get(identity, identity)
+
+    def _looked_up(self, files: Mapping[str, tuple[int, Stamp]]) -> dict[str, str]:
+        """The digests of files that this process has not seen, out of the memory or read."""
+        digests: dict[str, str] = {}
+        if self._memory and not self._again:
+            digests = self._memory.known_digests({path: stamp for path, (_, stamp) in files.items()})
+        read: list[tuple[str, Stamp, str]] = []
+        try:
+            for path, (device, stamp) in files.items():
+                if path not in digests:
+                    try:
+                        stamp, digests[path] = _read_digest(path)
+                    except (OSError, ValueError):
+                        digests[path] = f"missing:{path}"
+                        continue
+                    read.append((path, stamp, digests[path]))
+                self._seen[device, stamp] = digests[path]
+        finally:
+            if read and self._memory:
+                self._memory.keep_digests(read)
+        return digests
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_memory": None, "_again": False, "_seen": {}}  # worker processes never touch the store
+        # Worker processes never touch the store.
+        return {"_memory": None, "_again": False, "_seen": {}, "_linked": {}, "_moved": set(), "_told": {}}
+
+
+class _AsRead(FileDigests):
+    """Digests of files as they were when many were read at once."""
+
+    def __init__(self, files: FileDigests) -> None:
+        super().__init__()
+        self._files = files
+
+    def sha256(self, path: str | Path) -> str:
+        told = self._files._told.get(str(path))
+        return told if told is not None else self._files.sha256(path)
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, Stamp]:
+    status = os.stat(path)
+    return status.st_dev, stamp_of(status)
 
 
 def _read_digest(path: str) -> tuple[Stamp, str]:

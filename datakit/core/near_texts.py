@@ -32,6 +32,8 @@ _MARGIN = 0.13
 """Three standard deviations of a similarity that is estimated from 136 hashes: pairs estimated further below
 the bound are not compared exactly."""
 _CHUNK = 20_000
+_REMEMBERED = 1_000
+"""Texts whose sets of grams are held: 10 KB each of 80 characters. Pairs come by their first text."""
 _BLOCK = 32_768
 """Grams that are hashed at once: they stay in the processor's cache."""
 _HELD = 4_000_000
@@ -40,39 +42,52 @@ _BITS = 21
 """Of a character's number: three of them fill 63 bits."""
 _MIXING = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 
+_WHITE = r"[\s\x1c-\x1f]"
+"""What str.split takes for white space."""
+_EQUAL_HALVES: npt.NDArray[np.uint8] = np.array(
+    [(value % 16 == 0) + (value < 16) for value in range(256)], dtype=np.uint8
+)
+"""Of two bytes' difference: how many of their halves are equal."""
+
+Texts = Sequence[str] | Sequence[str | None] | pl.Series
 GramNumbers = npt.NDArray[np.uint64]
+Codes = npt.NDArray[np.int64]
 
 
-def near_text_groups(texts: Sequence[str | None], threshold: float, min_grams: int) -> Numbers:
+def near_text_groups(texts: Texts, threshold: float, min_grams: int) -> Numbers:
     """Group number per text: those `threshold` alike and more, directly or through others, share one.
 
     White space makes no difference. Texts of fewer than `min_grams` characters are like no other: they say
-    too little. Of pairs at the threshold 99% are found, nearer ones almost surely. Takes 1 KB a text.
+    too little. Of pairs at the threshold 99% are found, nearer ones almost surely. Takes 0.3 KB a text, and
+    a copy of texts that have white space.
     """
-    rows: dict[str, int] = {}
+    given = pl.Series("text", texts, dtype=pl.String)
+    if given.str.contains(_WHITE).any():  # most have none, and need no copy
+        given = given.str.replace_all(_WHITE, "")
+    plain = pl.DataFrame(given).with_row_index("row")
+    plain = plain.filter(pl.col("text").str.len_chars() >= min_grams)
+    plain = plain.with_columns(first=pl.col("row").first().over("text"))
     numbers = np.arange(len(texts), dtype=np.int64)
-    for row, text in enumerate(texts):
-        plain = "".join(text.split()) if text else ""
-        if len(plain) >= min_grams:
-            numbers[row] = rows.setdefault(plain, row)
-    near = [pair for *pair, _ in near_pairs(list(rows), threshold)]
+    numbers[plain["row"].to_numpy()] = plain["first"].to_numpy()
+    unlike = plain.filter(pl.col("row") == pl.col("first"))
+    near = [pair for *pair, _ in near_pairs(unlike["text"], threshold)]
     pairs = np.array(near, dtype=np.int64).reshape(-1, 2)
-    firsts = np.fromiter(rows.values(), dtype=np.int64, count=len(rows))
+    firsts = unlike["row"].to_numpy().astype(np.int64)
     left, right = firsts[pairs[:, 0]], firsts[pairs[:, 1]]
     return components(np.append(left, np.arange(len(texts))), np.append(right, numbers), len(texts))
 
 
-def near_pairs(texts: Sequence[str], threshold: float) -> Iterator[tuple[int, int, float]]:
+def near_pairs(texts: Texts, threshold: float) -> Iterator[tuple[int, int, float]]:
     """Pairs (smaller index first) of texts without white space that are `threshold` alike or more, with their
     similarity. No text may be blank or stand twice; more than 300 need three characters each."""
-    known = lru_cache(maxsize=_CHUNK)(lambda at: grams(texts[at]))
+    known = lru_cache(maxsize=_REMEMBERED)(lambda at: grams(texts[at] or ""))
     for first, second in _likely(texts, threshold):
         similarity = jaccard(known(first), known(second))
         if similarity >= threshold:
             yield first, second, similarity
 
 
-def texts_to_compare(records: pl.DataFrame, ocr_text: str, question: pl.Series) -> list[list[str | None]]:
+def texts_to_compare(records: pl.DataFrame, ocr_text: str, question: pl.Series) -> list[pl.Series]:
     """Per record what OCR read on its pictures, and the question of a text-only one: kinds that are not
     compared with each other.
 
@@ -81,7 +96,7 @@ def texts_to_compare(records: pl.DataFrame, ocr_text: str, question: pl.Series) 
     pictures = pl.col("images").list.len().fill_null(0) > 0
     kinds = [pl.when(pictures).then(ocr_text)] if ocr_text in records.columns else []
     kinds.append(pl.when(~pictures).then(question))
-    return [records.select(kind).to_series().to_list() for kind in kinds]
+    return [records.select(kind).to_series() for kind in kinds]
 
 
 def likely_pairs(sets: Sequence[frozenset[str]], threshold: float) -> Iterator[tuple[int, int]]:
@@ -94,7 +109,7 @@ def likely_pairs(sets: Sequence[frozenset[str]], threshold: float) -> Iterator[t
     yield from _candidates(numbers, len(sets), threshold)
 
 
-def _likely(texts: Sequence[str], threshold: float) -> Iterator[tuple[int, int]]:
+def _likely(texts: Texts, threshold: float) -> Iterator[tuple[int, int]]:
     """The same of texts without white space, with three characters and more."""
     if len(texts) <= ALL_PAIRS_UP_TO:
         yield from combinations(range(len(texts)), 2)
@@ -104,14 +119,22 @@ def _likely(texts: Sequence[str], threshold: float) -> Iterator[tuple[int, int]]
 
 def _candidates(numbers: Iterable[GramNumbers], count: int, threshold: float) -> Iterator[tuple[int, int]]:
     """Pairs of texts, given as the numbers of their grams, whose signatures are near."""
-    bands, rows = _shape(threshold)
-    signatures = _signatures(numbers, count, bands * rows)
-    pairs = _once(_codes(signatures[:, at : at + rows]) for at in range(0, bands * rows, rows))
+    keys, sketches = _signatures(numbers, count, *_shape(threshold))
+    pairs = _once(_near(codes, sketches, threshold) for codes in map(_codes, keys))
     for chunk in np.array_split(pairs, len(pairs) // _CHUNK + 1):
-        ones, twos = chunk // count, chunk % count
-        share = (signatures[ones] == signatures[twos]).mean(axis=1)
-        near = share >= threshold - _MARGIN
-        yield from zip(ones[near].tolist(), twos[near].tolist(), strict=True)
+        yield from zip((chunk // count).tolist(), (chunk % count).tolist(), strict=True)
+
+
+def _near(codes: Codes, sketches: npt.NDArray[np.uint8], threshold: float) -> Codes:
+    """The pairs whose sketches are near, of those that share a bucket: most of them are not."""
+    # A sixteenth of unequal hashes end in the same four bits.
+    least = (threshold - _MARGIN) * 15 / 16 + 1 / 16
+    enough, near = least * 2 * sketches.shape[1], [np.empty(0, dtype=np.int64)]
+    for at in range(0, len(codes), _CHUNK):
+        ones, twos = np.divmod(codes[at : at + _CHUNK], len(sketches))
+        equal = _EQUAL_HALVES[sketches[ones] ^ sketches[twos]].sum(axis=1, dtype=np.uint16)
+        near.append(codes[at : at + _CHUNK][equal >= enough])
+    return np.concatenate(near)
 
 
 def _shape(threshold: float) -> tuple[int, int]:
@@ -123,10 +146,10 @@ def _shape(threshold: float) -> tuple[int, int]:
     return 256, 1
 
 
-def _gram_numbers(texts: Sequence[str]) -> Iterator[GramNumbers]:
+def _gram_numbers(texts: Texts) -> Iterator[GramNumbers]:
     """The numbers of each text's grams, made for many texts at once."""
     for start in range(0, len(texts), _CHUNK):
-        some = texts[start : start + _CHUNK]
+        some = [text or "" for text in texts[start : start + _CHUNK]]
         numbers = _numbers("".join(some))
         begin = 0
         for text in some:
@@ -148,21 +171,34 @@ def _numbers(text: str) -> GramNumbers:
     return numbers
 
 
-def _signatures(numbers: Iterable[GramNumbers], count: int, size: int) -> npt.NDArray[np.uint32]:
-    """(texts, size) minima under `size` fixed hash functions."""
+def _signatures(
+    numbers: Iterable[GramNumbers], count: int, bands: int, rows: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
+    """What is kept of the minima under `bands` times `rows` fixed hash functions, which would take 544 bytes
+    a text: (bands, texts) numbers of buckets, and (texts, half the functions) sketches, the last four bits of
+    each (Li and Koenig 2010, b-bit minwise hashing)."""
+    size = bands * rows
     random = np.random.default_rng(20261124)
     factors = random.integers(1, _PRIME, size=(size, 1), dtype=np.uint64).ravel()
     offsets = random.integers(0, _PRIME, size=(size, 1), dtype=np.uint64).ravel()
-    out = np.empty((count, size), dtype=np.uint32)
+    keys = np.empty((bands, count), dtype=np.uint32)
+    sketches = np.empty((count, (size + 1) // 2), dtype=np.uint8)
     at = 0
     for block in _blocks(numbers):
         values = np.concatenate(block)
         starts = np.cumsum([0, *(len(one) for one in block[:-1])])
+        least = np.zeros((len(block), size + size % 2), dtype=np.uint64)
         for column, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
-            hashed = _modulo(factor * values + offset)
-            out[at : at + len(block), column] = np.minimum.reduceat(hashed, starts)
+            least[:, column] = np.minimum.reduceat(_modulo(factor * values + offset), starts)
+        bucket = np.zeros((len(block), bands), dtype=np.uint64)
+        for row in range(rows):
+            bucket = (bucket ^ least[:, row:size:rows]) * np.uint64(_MIXING[0][1])
+            bucket ^= bucket >> np.uint64(32)
+        keys[:, at : at + len(block)] = bucket.T.astype(np.uint32)
+        ends = (least & np.uint64(15)).astype(np.uint8)
+        sketches[at : at + len(block)] = ends[:, ::2] | ends[:, 1::2] << 4
         at += len(block)
-    return out
+    return keys, sketches
 
 
 def _blocks(numbers: Iterable[GramNumbers]) -> Iterator[list[GramNumbers]]:
@@ -206,16 +242,19 @@ def _sorted_once(held: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
     return found
 
 
-def _codes(band: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
-    """Pairs whose signatures agree on the whole band, as first * texts + second."""
-    keys = np.ascontiguousarray(band).view(np.dtype((np.void, band.dtype.itemsize * band.shape[1]))).ravel()
-    order = np.argsort(keys, kind="stable")  # equal keys keep the order of the texts
-    starts = np.flatnonzero(np.concatenate(([True], keys[order][1:] != keys[order][:-1])))
-    ends = np.append(starts[1:], len(order))
-    shared = ends - starts > 1
-    found = [np.empty(0, dtype=np.int64)]
-    for start, end in zip(starts[shared].tolist(), ends[shared].tolist(), strict=True):
-        members = order[start:end].astype(np.int64)
-        firsts = range(min(len(members) - 1, _BUCKET_PAIRS_UP_TO))
-        found += [members[at] * len(order) + members[at + 1 :] for at in firsts]
+def _codes(keys: npt.NDArray[np.uint32]) -> Codes:
+    """Pairs of texts in one bucket, as first * texts + second."""
+    count = len(keys)
+    # One sort of plain numbers: bucket, then text.
+    ordered = keys.astype(np.uint64) << np.uint64(32) | np.arange(count, dtype=np.uint64)
+    ordered.sort()
+    texts, buckets = (ordered & np.uint64(0xFFFFFFFF)).astype(np.int64), ordered >> np.uint64(32)
+    starts = np.flatnonzero(np.concatenate(([True], buckets[1:] != buckets[:-1])))
+    sizes = np.diff(np.append(starts, count))
+    two = starts[sizes == 2]
+    found = [texts[two] * count + texts[two + 1]]
+    for start, size in zip(starts[sizes > 2].tolist(), sizes[sizes > 2].tolist(), strict=True):
+        members = texts[start : start + size]
+        firsts = range(min(size - 1, _BUCKET_PAIRS_UP_TO))
+        found += [members[at] * count + members[at + 1 :] for at in firsts]
     return np.concatenate(found)

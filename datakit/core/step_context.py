@@ -116,6 +116,10 @@ class StepContext:
     """Records that it writes with boxes of which nothing says whether they are thousandths, as the model
     counts, or pixels: it appends them, with the text and without a reason."""
 
+    standing_images: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Beginning of a picture's sha256 (32 digits) -> its name in the build that is replaced, of pictures that
+    it has as they came; none in worker processes."""
+
     unclaimed: dict[Path, dict[str, set[str]]] = field(default_factory=dict)
     """File of predictions -> task -> the ids in it that no record of the task has, for the last task that
     reads the file."""
@@ -246,4 +250,5 @@ class StepContext:
         }
         state = {key: value for key, value in self.__dict__.items() if key not in hidden}
         # the store stays in the engine's process
-        return {**state, "sub_results": MemorySubResults(), "chats": {}, "brought": {}, "brought_columns": {}}
+        empty: dict[str, Any] = {"chats": {}, "brought": {}, "brought_columns": {}, "standing_images": {}}
+        return {**state, "sub_results": MemorySubResults(), **empty}

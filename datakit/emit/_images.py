@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,8 @@ class ImageFiles:
     """Pictures written anew: not plain, or over `max_pixels`."""
     linked_softly: int = 0
     """Pictures that no hard link could reach, so that the build points outside itself."""
+    standing: Mapping[str, str] = field(default_factory=dict)
+    """See `StepContext.standing_images`."""
     _places: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -65,7 +67,8 @@ class ImageFiles:
         """An empty folder of pictures, with as many workers as the run allows; `trainer`: LLaMA-Factory's."""
         workers = context.run.workers or os.cpu_count() or 1
         boxes = box_guard(context, max_pixels, trainer=trainer)
-        return cls(folder, how, max_pixels, context.files, workers, context.run.image_memory_mb, boxes)
+        memory_mb, standing = context.run.image_memory_mb, context.standing_images
+        return cls(folder, how, max_pixels, context.files, workers, memory_mb, boxes, standing=standing)
 
     def place(self, paths: Iterable[str]) -> dict[str, str]:
         """Source path -> path in the build, relative to it; every picture stands there when this returns.
@@ -114,16 +117,28 @@ class ImageFiles:
             contents.setdefault(content_of(path, self.files), []).append(path)
         if contents:
             self.folder.mkdir(exist_ok=True)
-            with ThreadPoolExecutor(self.workers) as pool:  # Pillow decodes without the interpreter's lock
-                firsts = [(same[0], sha256) for sha256, same in contents.items()]
-                for place, same in zip(
-                    pool.map(lambda pair: self._put(*pair), firsts), contents.values(), strict=True
-                ):
-                    if isinstance(place, ImageProblem):
-                        problems.update(dict.fromkeys(same, place))
-                    else:
-                        self._places.update(dict.fromkeys(same, place))
+        for place, same in self._put_all(contents):
+            if isinstance(place, ImageProblem):
+                problems.update(dict.fromkeys(same, place))
+            else:
+                self._places.update(dict.fromkeys(same, place))
         return {path: self._places[path] for path in wanted if path not in problems}, problems
+
+    def _put_all(self, contents: Mapping[str, list[str]]) -> Iterator[tuple[str | ImageProblem, list[str]]]:
+        """Where each content stands, or why it cannot, with its paths."""
+        others: list[tuple[str, list[str]]] = []
+        for content, same in contents.items():
+            # What a content is does not change: a picture that a build took as it came is taken so again.
+            name = self.standing.get(content[:32]) if self.max_pixels is None else None
+            if name is None or BLURRED in same[0]:
+                others.append((content, same))
+            else:
+                self._transfer(same[0], self.folder / name)
+                yield f"{self.folder.name}/{name}", same
+        if others:
+            with ThreadPoolExecutor(self.workers) as pool:  # Pillow decodes without the interpreter's lock
+                placed = pool.map(lambda pair: self._put(pair[1][0], pair[0]), others)
+                yield from zip(placed, (same for _, same in others), strict=True)
 
     def _put(self, path: str, sha256: str) -> str | ImageProblem:
         try:
@@ -157,14 +172,14 @@ class ImageFiles:
         return save_blurred(path, stem, max_pixels=self.max_pixels, memory_mb=self.memory_mb)
 
     def _transfer(self, path: str, target: Path) -> None:
-        if target.exists():
+        if self.how != "link":
+            if not target.exists():
+                shutil.copyfile(path, target)
             return
-        source = os.path.realpath(path)
-        if self.how == "link":
-            try:
-                os.link(source, target)
-            except OSError:  # another file system, or one without hard links
-                self.linked_softly += 1
-                target.symlink_to(source)
-        else:
-            shutil.copyfile(source, target)
+        try:
+            self.files.link(os.path.realpath(path) if os.path.islink(path) else path, target)
+        except FileExistsError:
+            return
+        except OSError:  # another file system, or one without hard links
+            self.linked_softly += 1
+            target.symlink_to(os.path.realpath(path))

@@ -22,6 +22,7 @@ from datakit.run.executors import executor_for
 from datakit.run.executors.base import Answered, Executor, Job
 from datakit.run.keys import Keys
 from datakit.run.live_figures import LiveFigures
+from datakit.run.nested_series import series
 from datakit.run.progress import Progress
 from datakit.run.proven_results import ProvenResults
 from datakit.run.record_frames import RecordFrames
@@ -92,14 +93,19 @@ class Annotation:
         """Every record's key and whether the store has its result; the input of those in `waiting` (ids) is
         not known yet. Records are read as they are asked for."""
         keys = Keys(self.annotator, self.context)
+        # Pictures count as they were read: an edit since then ends the build, if it ever gets to its end.
+        as_read = Keys(self.annotator, self.context.changed(files=self.context.files.as_read()))
         names = [name for name in dict.fromkeys((*PLACE, *self.reads)) if name in frames.schema]
         queued: set[bytes] = set()
         for frame in frames.batches(names):
             rows = frame.to_dicts()
-            jobs = [None if row["id"] in waiting else _job(keys, row) for row in rows]
+            jobs = [None if row["id"] in waiting else _job(as_read, row) for row in rows]
+            stored_keys = self.store.known(_once(jobs))
+            if any(job is not None and job.key not in stored_keys for job in jobs):
+                jobs = [job if job is None or job.key in stored_keys else _job(keys, job.row) for job in jobs]
+                stored_keys |= self.store.known(_once(jobs) - stored_keys)
             row_keys = [job.key if job else None for job in jobs]
             self.keys.extend(row_keys)
-            stored_keys = self.store.known(dict.fromkeys(key for key in row_keys if key is not None))
             missing: list[Job] = []
             for job in jobs:
                 if job is not None and job.key not in stored_keys and job.key not in queued:
@@ -273,8 +279,11 @@ class Annotation:
             traces.append(None if outcome is None else {"key": key, "new": self._is_new(key)})
             for name, column in values.items():
                 column.append(None if outcome is None else outcome.get(name))
+        answered = [trace for trace in traces if trace is not None]
+        new = sum(trace["new"] for trace in answered)
+        self.report.new, self.report.cached = self.report.new + new, self.report.cached + len(answered) - new
         added = self._controls.cleaned(
-            pl.DataFrame([pl.Series(name, values[name], dtype=dtype) for name, dtype in dtypes.items()])
+            pl.DataFrame([series(name, values[name], dtype) for name, dtype in dtypes.items()])
         ).get_columns()
         base = frame if len(kept) == frame.height else frame[kept]
         note = pl.Series(self.trace, traces, dtype=TRACE)
@@ -296,8 +305,11 @@ class Annotation:
         is_new = key in self._new and key not in self._counted
         if key is not None:
             self._counted.add(key)
-        self.report.new, self.report.cached = self.report.new + is_new, self.report.cached + (not is_new)
         return is_new
+
+
+def _once(jobs: list[Job | None]) -> set[bytes]:
+    return {job.key for job in jobs if job is not None}
 
 
 def _job(keys: Keys, row: Row) -> Job:

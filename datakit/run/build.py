@@ -137,7 +137,8 @@ def build(
     place.check(_needed(recipe))
     store = StorePlace.of(recipe.run, recipe.project).open(progress.say)
     try:
-        context = replace(recipe.context(), files=FileDigests(store, again=options.force)).pinned()
+        place.files = FileDigests(store, again=options.force)
+        context = replace(recipe.context(), files=place.files).pinned()
         with _lock(place):
             place.mend()
             kept = None if options.force else _kept(folder, recipe, context, options.limit, store)
@@ -244,13 +245,11 @@ class _Maker:
         if failing := failing_kinds(report, self.recipe):
             failed = self.place.fail(target)
             self.place.clear("work")
-            words = _failing_words(failing)
-            words += f"\n  The build before stays as it was; this one lies in {failed}"
-            raise FailedOn(words, failed, report)
+            kept = f"\n  The build before stays as it was; this one lies in {failed}"
+            raise FailedOn(_failing_words(failing) + kept, failed, report)
         with uninterrupted():
             self.place.put(target)
-        self.place.clear("work")
-        self.place.clear("failed")
+        self.place.tidy()
         return BuildResult(self.place.folder, report, kept=self.place.kept_files)
 
     def _emit(
@@ -258,6 +257,7 @@ class _Maker:
     ) -> list[Artifact]:
         target.mkdir()
         artifacts: list[Artifact] = []
+        engine.context = engine.context.changed(standing_images=self.place.standing(datakit.__version__))
         for step in self.recipe.emitters:
             artifacts += emit(step, len(self.recipe.steps) + step.number, frames, target, engine)
             self._check_rejects(report, engine.rejects_file, report.steps[-1])

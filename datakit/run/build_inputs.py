@@ -75,4 +75,5 @@ def _untouched(path: Path, old: FileStamp | None, files: FileDigests) -> bool:
 
 
 def _changed_images(images: Mapping[str, str], files: FileDigests) -> Iterator[str]:
-    return (path for path, sha256 in images.items() if files.sha256(path) != sha256)
+    now = files.sha256_of(images)
+    return (path for path, sha256 in images.items() if now[path] != sha256)

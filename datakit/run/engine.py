@@ -375,8 +375,7 @@ class Engine:
 
     def _watch(self, named: set[str]) -> None:
         """Takes pictures of new records among those whose change makes the build anew."""
-        for path in sorted(named - self.images.keys()):
-            self.images[path] = self.context.files.sha256(path)
+        self.images |= self.context.files.sha256_of(sorted(named - self.images.keys()))
 
     def _frames(self, report: StepReport, schema: dict[str, Any] | None) -> RecordFrames:
         return RecordFrames(self.folder / f"{report.number:02d}.{report.name}", schema)

@@ -110,7 +110,7 @@ def same_images(paths: Iterable[str], recorded: str, files: FileDigests) -> bool
     """Whether pictures are those of a build that recorded this digest."""
     if not recorded.startswith(_BY_CONTENT):
         return _old_images_digest(paths) == recorded
-    return images_digest((path, files.sha256(path)) for path in paths) == recorded
+    return images_digest(files.sha256_of(paths).items()) == recorded
 
 
 def _old_images_digest(paths: Iterable[str]) -> str:
@@ -143,12 +143,13 @@ def is_current(
     files = context.files
     if not all(is_same(Path(path), old, files) for path, old in manifest.sources.items()):
         return False
+    paths = build.input_images()
+    # Before the build's own, which are mostly links to these: what is known of a file is known of its links.
+    if paths is None or not same_images(paths, manifest.images, files):
+        return False
     if not all(is_same(build.path / path, old, files) for path, old in manifest.artifacts.items()):
         return False
-    if _lacks_answers(build) or (store is not None and _is_forgotten(build, recipe, store)):
-        return False
-    paths = build.input_images()
-    return paths is not None and same_images(paths, manifest.images, files)
+    return not _lacks_answers(build) and not (store is not None and _is_forgotten(build, recipe, store))
 
 
 def _lacks_answers(build: BuildFolder) -> bool:

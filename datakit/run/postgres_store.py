@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -192,12 +192,12 @@ class PostgresStore(ResultStore):
         query = "SELECT key FROM datakit.questions WHERE question = %s"
         return waiting + [key for (key,) in self._all(query, (question,)) if key not in waiting]
 
-    def known_digest(self, path: str, stamp: Stamp) -> str | None:
-        return None if self._local is None else self._local.known_digest(path, stamp)
+    def known_digests(self, stamps: Mapping[str, Stamp]) -> dict[str, str]:
+        return {} if self._local is None else self._local.known_digests(stamps)
 
-    def keep_digest(self, path: str, stamp: Stamp, digest: str) -> None:
+    def keep_digests(self, digests: Sequence[tuple[str, Stamp, str]]) -> None:
         if self._local is not None:
-            self._local.keep_digest(path, stamp, digest)
+            self._local.keep_digests(digests)
 
     def bytes_on_disk(self) -> int:
         tables = ("results", "questions", "forgotten", "leases")

@@ -10,7 +10,7 @@ import time
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,12 +127,12 @@ class ResultStore(ABC):
         """The keys of the results that answer a question."""
 
     @abstractmethod
-    def known_digest(self, path: str, stamp: Stamp) -> str | None:
-        """The digest of a file of this machine that has not changed since it was kept."""
+    def known_digests(self, stamps: Mapping[str, Stamp]) -> dict[str, str]:
+        """Path -> digest of the files of this machine that have not changed since it was kept."""
 
     @abstractmethod
-    def keep_digest(self, path: str, stamp: Stamp, digest: str) -> None:
-        """Remembers the digest of a file of this machine."""
+    def keep_digests(self, digests: Sequence[tuple[str, Stamp, str]]) -> None:
+        """Remembers the digests of files of this machine, by path and stamp."""
 
     @abstractmethod
     def bytes_on_disk(self) -> int:

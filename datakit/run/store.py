@@ -10,9 +10,9 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from datakit.core.errors import UserError
 from datakit.core.file_locks import waited_for
@@ -49,6 +49,7 @@ USERS = "users.lock"
 """Every open store has a share of it: nobody sets a damaged file aside that another still writes into."""
 _COLUMNS = ", ".join(StoredRow._fields)
 _SIZE = "length(value) + length(meta)"
+_Key = TypeVar("_Key", bytes, str)
 _CHUNK = 500  # SQLite's default limit of variables is at least 999
 
 
@@ -158,21 +159,28 @@ class Store(ResultStore):
         rows = self._db.execute("SELECT key FROM questions WHERE question=?", (question,))
         return [key for (key,) in rows]
 
-    def known_digest(self, path: str, stamp: Stamp) -> str | None:
-        row = self._db.execute(
-            """SELECT sha256, checksum FROM digests LEFT JOIN digest_checks USING (path)
-               WHERE path=? AND size=? AND mtime_ns=? AND inode=? AND ctime_ns=?""",
-            (path, *map(_signed, stamp)),
-        ).fetchone()
-        if row is None or (row[1] is not None and row[1] != digest_check(path, str(row[0]))):
-            return None
-        return str(row[0])
+    def known_digests(self, stamps: Mapping[str, Stamp]) -> dict[str, str]:
+        digests = {}
+        for chunk in _chunks(list(stamps)):
+            rows = self._db.execute(
+                f"""SELECT path, size, mtime_ns, inode, ctime_ns, sha256, checksum
+                    FROM digests LEFT JOIN digest_checks USING (path) WHERE path IN ({_marks(chunk)})""",
+                chunk,
+            )
+            for path, *stamp, sha256, checksum in rows:
+                if tuple(stamp) != tuple(map(_signed, stamps.get(path, ()))):
+                    continue
+                if checksum is None or checksum == digest_check(path, str(sha256)):
+                    digests[path] = str(sha256)
+        return digests
 
-    def keep_digest(self, path: str, stamp: Stamp, digest: str) -> None:
-        row = (path, *map(_signed, stamp), digest)
-        self._db.execute("INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?)", row)
-        check = path, digest_check(path, digest)
-        self._db.execute("INSERT OR REPLACE INTO digest_checks VALUES (?,?)", check)
+    def keep_digests(self, digests: Sequence[tuple[str, Stamp, str]]) -> None:
+        rows = [(path, *map(_signed, stamp), digest) for path, stamp, digest in digests]
+        checks = [(path, digest_check(path, digest)) for path, _, digest in digests]
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO digest_checks VALUES (?,?)", checks)
 
     def bytes_on_disk(self) -> int:
         files = (self.path, self.path.with_name(f"{FILE}-wal"))
@@ -296,7 +304,7 @@ def _marks(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
 
 
-def _chunks(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+def _chunks(keys: Sequence[_Key]) -> Iterable[Sequence[_Key]]:
     return (keys[at : at + _CHUNK] for at in range(0, len(keys), _CHUNK))
 
 

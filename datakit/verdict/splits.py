@@ -84,7 +84,7 @@ def near_text_leak(build: BuildFolder) -> Seen | None:
         for values in texts_to_compare(both, column, both["question_text"]):
             numbers = near_text_groups(values, SAME_TEXT, MIN_GRAMS)
             in_train = np.bincount(numbers[~is_val], minlength=both.height) > 0
-            compared |= is_val & np.array([value is not None for value in values], dtype=bool)
+            compared |= is_val & values.is_not_null().to_numpy()
             torn |= is_val & in_train[numbers]
     total, count = int(compared.sum()), int(torn.sum())
     if not total:

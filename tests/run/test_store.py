@@ -126,7 +126,7 @@ def test_digests_are_read_again_only_when_the_file_changes(tmp_path: Path) -> No
     file = tmp_path / "a.bin"
     file.write_bytes(b"one")
     first = FileDigests(store).sha256(file)
-    assert store.known_digest(str(file), stamp_of(os.stat(file))) == first
+    assert store.known_digests({str(file): stamp_of(os.stat(file))}) == {str(file): first}
     file.write_bytes(b"two!")
     assert FileDigests(store).sha256(file) != first
     assert FileDigests(store).sha256(tmp_path / "none") == f"missing:{tmp_path / 'none'}"
@@ -166,9 +166,9 @@ def test_digests_of_0_1_which_know_size_and_time_alone_are_not_believed(tmp_path
 def test_inode_of_64_bits_is_held(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     stamp = (3, 5, (1 << 64) - 2, 7)
-    store.keep_digest("a", stamp, "f" * 64)
-    assert store.known_digest("a", stamp) == "f" * 64
-    assert store.known_digest("a", (3, 5, 2, 7)) is None
+    store.keep_digests([("a", stamp, "f" * 64)])
+    assert store.known_digests({"a": stamp}) == {"a": "f" * 64}
+    assert store.known_digests({"a": (3, 5, 2, 7)}) == {}
 
 
 def test_a_full_disk_is_told_as_one_where_the_store_is_opened(
