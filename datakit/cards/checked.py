@@ -7,7 +7,7 @@ from typing import Any
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.checked import CheckFinding, CheckReport
-from datakit.core.wording import later, t
+from datakit.core.wording import later, t, told
 from datakit.pages import charts
 from datakit.pages.blocks import Block, Bullets, Cell, Chart, Code, Section, Table, Text
 
@@ -102,7 +102,7 @@ def check_section(build: BuildFolder) -> Section:
         )
     advice = (check.proposal or {}).get("advice") or ()
     if advice:
-        blocks.append(Bullets([build.clean(str(line)) for line in advice]))
+        blocks.append(Bullets([told(build.clean(str(line))) for line in advice]))
     return Section(t("Check"), blocks)
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.originals import is_original
 from datakit.cards.parts import PART_NAMES, part_name
-from datakit.core.wording import t
+from datakit.core.wording import t, told
 from datakit.pages.blocks import Block, Bullets, Cell, Code, Section, Table, Text
 from datakit.pages.figures import collect
 
@@ -229,7 +229,8 @@ def _notes(build: BuildFolder) -> list[Block]:
     """What the steps warned of, and what else they noted down."""
     warned, noted = [], []
     for step in build.report.steps:
-        warned += [f"{step.title}: {build.clean(str(text))}" for text in step.notes.get("warnings", ())]
+        warnings = (told(build.clean(str(text))) for text in step.notes.get("warnings", ()))
+        warned += [f"{step.title}: {text}" for text in warnings]
         others = {key: value for key, value in step.notes.items() if key not in _SHOWN_ELSEWHERE}
         if step.name not in _OWN_SECTION and (facts := _facts(build, others)):
             noted.append(f"{step.title}: {shortened('; '.join(facts))}")

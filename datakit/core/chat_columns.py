@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _PLACES = {"id", "images", "source_file", "source_line", CHATS}
 """Columns that say which record it is and what it shows, which are no part of a question."""
 BESIDE = (TOOLS, LOSS, OBJECTS)
+"""Columns that belong to the chats that records bring."""
 
 
 @dataclass(frozen=True)

@@ -249,7 +249,7 @@ def _pairs(evaluation: Evaluation, build: BuildFolder) -> Section:
     ]
     head = [t("truth"), t("answered"), t("records"), t("% of class"), t("the other way"), t("known")]
     head.append(t("such as"))
-    words = Text(t("Known are pairs that the label file lists under `confusable_with`."))
+    words = Text(t("Known are pairs that the label file lists as confusable (confusable_with)."))
     beside = [_beside(pair, build) for pair in evaluation.pairs[:MOST_COMPARED]]
     return Section(t("Mistakes"), [Table(head, rows), words, Text(t(WORDS)), *beside])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from datakit.personal.spans import STARS, Span
 from datakit.personal.texts import Text
@@ -15,6 +16,13 @@ _EMAIL = re.compile(
     r"(?<![A-Za-z0-9._%+*-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}[ ]{0,2}@[ ]{0,2}"
     rf"(?P<domain>(?:[A-Za-z0-9-]{{1,63}}[ ]{{0,2}}[.,。·][ ]{{0,2}}){{1,4}}(?:{_ENDINGS}))(?![A-Za-z0-9])"
 )
+_HAN_ENDINGS = "中国|中國|公司|网络|網絡|集团|商城|网址|网店|在线|中文网|政务|公益|香港|台湾|台灣"
+_HAN_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9._%+*-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@"
+    rf"(?P<domain>(?:[A-Za-z0-9\u4e00-\u9fff-]{{1,63}}\.){{1,4}}(?:{_HAN_ENDINGS}|{_ENDINGS}))"
+    r"(?![A-Za-z0-9\u4e00-\u9fff])"
+)
+"""A domain of Chinese characters, written without gaps and with nothing behind it: others are sentences."""
 _PLATE = re.compile(
     r"(?P<place>[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼])"
     r"(?P<city>[A-HJ-NP-Z])[ ]?[·.\-]?[ ]?"
@@ -31,7 +39,13 @@ def emails(text: Text) -> Iterator[Span]:
     """E-mail addresses, with OCR's spaces and 。 for dots; the mask keeps the first letter and the domain."""
     if "@" not in text.plain:
         return
-    for match in _EMAIL.finditer(text.plain):
+    ends = 0
+    for match in sorted(
+        chain(*(form.finditer(text.plain) for form in (_EMAIL, _HAN_EMAIL))), key=re.Match.start
+    ):
+        if match.start() < ends:
+            continue  # both forms fit
+        ends = match.end()
         domain = re.sub(r"[,。·]", ".", match["domain"].replace(" ", ""))
         yield Span("email", match.start(), match.end(), f"{match[0][0]}***@{domain}")
 

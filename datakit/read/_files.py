@@ -106,6 +106,16 @@ def stamp_of(path: Path) -> Stamp:
         raise unreadable(path, error) from None
 
 
+def closed_folder(error: OSError) -> None:
+    """What `os.walk` calls for a folder that cannot be listed. Raises UserError: unknown many records would
+    be missing without a word."""
+    raise UserError(
+        f"cannot list the folder {error.filename}: {error.strerror}",
+        remedy="Make it readable (chmod u+rx), or move it out of the data; folders that begin with `.` are "
+        "passed over.",
+    )
+
+
 def unreadable(path: Path, error: OSError) -> UserError:
     """The error for a file that the system refuses to open."""
     remedy = "" if isinstance(error, NotRegular) else "Check the file's permissions."

@@ -17,7 +17,7 @@ from datakit.core.step_context import StepContext
 from datakit.core.transform import Columns, Reader
 from datakit.read._class_folders import ClassFolders, ClassFrom
 from datakit.read._column_names import PICTURE_SUFFIXES
-from datakit.read._files import empty_source, missing
+from datakit.read._files import closed_folder, empty_source, missing
 from datakit.read._images import ImageFault, ImagePaths
 from datakit.read._known_files import boxes_beside_pictures
 from datakit.read._label_column import LabelColumn
@@ -154,9 +154,9 @@ def _below(root: Path, allowed: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
     it stands in would have no end and is passed over.
     """
     places = [place.resolve() for place in allowed]
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=closed_folder, followlinks=True):
         here, followed = Path(folder), []
-        for name in sorted(name for name in folders if not name.startswith(".")):
+        for name in sorted(name for name in folders if not name.startswith(".") and name != "lost+found"):
             if not os.path.islink(os.path.join(folder, name)):
                 followed.append(name)
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from datakit.core.chat_columns import BESIDE
 from datakit.core.counted import counted
 from datakit.core.errors import UserError
 from datakit.core.step_context import StepContext
@@ -15,8 +16,9 @@ from datakit.recipe.recipe import Recipe, Step
 def lost_columns(recipe: Recipe, context: StepContext) -> list[UserError]:
     """An error for each source with such columns: what they are, in how many records, what can be done.
 
-    A column is taken up when a step reads it, or when every emitter has a place for it. Where a template
-    writes the chats anew, what belonged to the source's own chats is not looked at.
+    A column is taken up when a step reads it, or when every emitter has a place for it. A step that only
+    compares or masks what stands beside the chats takes nothing up. Where a template writes the chats anew,
+    what belonged to the source's own chats is not looked at.
     """
     places = _Places.of(recipe, context)
     errors = []
@@ -75,7 +77,10 @@ class _Places:
 def _reads(step: Step, context: StepContext) -> tuple[str, ...]:
     if isinstance(step.transform, Reader):
         return ()
-    return step.transform.reads(context.in_task(step.task).for_step(step.transform))
+    reads = step.transform.reads(context.in_task(step.task).for_step(step.transform))
+    # these read every column of the chats, to find records that ask the same or name somebody
+    compares = step.name.startswith("curate.") or step.name == "guard.personal_data"
+    return tuple(name for name in reads if not (compares and name in BESIDE))
 
 
 def _error(step: Step, lost: dict[SourceColumn, list[str]]) -> UserError:

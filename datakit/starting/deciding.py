@@ -54,6 +54,11 @@ def decided(found: Found, asked: Asked, context: StepContext) -> Decided:
             f"{found.source.words} names no picture",
             remedy="Say which column has the paths: --image-column NAME. " + _columns(found),
         )
+    if task == "chats" and found.beside:
+        doubts.append(
+            f"beside the chats stands {_quoted(sorted(found.beside))}: written for ms-swift, because "
+            "LLaMA-Factory has no place for it; so the recipe has no `train:`"
+        )
     _doubt_labels(filled, doubts)
     _doubt_pictures(found, doubts)
     return replace(filled, doubts=tuple(dict.fromkeys(doubts)))

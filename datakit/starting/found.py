@@ -17,6 +17,7 @@ from datakit.core.language import Language, language_of
 from datakit.core.outcome import Batch
 from datakit.core.record import BASE
 from datakit.core.step_context import StepContext
+from datakit.core.training_columns import LOSS, OBJECTS
 from datakit.read._boxes import BOX_COLUMN
 from datakit.read._column_names import names_picture
 from datakit.read._row_reader import TableReader
@@ -24,6 +25,7 @@ from datakit.starting.columns import Column, is_plain
 from datakit.starting.pictures import Looked, Spread, are_missing, base_of, looked_at
 from datakit.starting.sources import Source
 
+_BESIDE = (OBJECTS, LOSS)
 _TEXTS = 60_000
 """Characters that a language is told by."""
 
@@ -48,6 +50,8 @@ class Found:
     labels: Counter[str] = field(default_factory=Counter)
     texts: int = 0
     chats: int = 0
+    beside: set[str] = field(default_factory=set)
+    """Columns beside chats that ms-swift has a place for, and LLaMA-Factory has none."""
     boxes: int = 0
     box_texts: int = 0
     columns: dict[str, Column] = field(default_factory=dict)
@@ -94,7 +98,9 @@ class Found:
         self.labels.update(frame["label"].drop_nulls().to_list())
         self.texts += frame["text"].drop_nulls().len()
         if "messages" in frame.columns:
-            self.chats += frame.filter(pl.col("messages").list.len() > 0).height
+            chats = frame.filter(pl.col("messages").list.len() > 0)
+            self.chats += chats.height
+            self.beside |= {name for name in _BESIDE if name in chats.columns and chats[name].count()}
         if frame.schema.get(BOXES) == BOX_COLUMN:
             boxes = frame[BOXES].explode().drop_nulls().struct.unnest()
             self.boxes += boxes.height

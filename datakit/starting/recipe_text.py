@@ -20,6 +20,15 @@ _UP = 3
 """Folders up to which data is named from the recipe's folder: what is near moves with the project."""
 _PROMPT_CHARS, _USUAL_CHARS = 600, 2500
 _USUAL_RATE, _MOST_RATE = 0.02, 0.2
+_LLAMAFACTORY = (
+    "  - llamafactory: {images: link}",
+    "train:",
+    "  model: Qwen/Qwen2.5-VL-7B-Instruct",
+    "  method: lora",
+    "  preset: ecom",
+    "serve: {gpu_memory_gb: 24, gpus: 2}",
+)
+_SWIFT = ("  - ms_swift: {images: link}  # LLaMA-Factory has no place for what stands beside these chats",)
 _FIELD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
@@ -42,12 +51,7 @@ def recipe_text(decided: Decided, name: str, recipes: Path, labels: Mapping[str,
         "  - guard.image: {min_side_px: 28, max_ratio: 200}  # broken and tiny ones are left out",
         *_steps(decided, name, labels),
         "emit:",
-        "  - llamafactory: {images: link}",
-        "train:",
-        "  model: Qwen/Qwen2.5-VL-7B-Instruct",
-        "  method: lora",
-        "  preset: ecom",
-        "serve: {gpu_memory_gb: 24, gpus: 2}",
+        *(_SWIFT if decided.task == "chats" and found.beside else _LLAMAFACTORY),
         *_run(found.reject_share + _unnamed(decided, labels)),
     ]
     return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ from datakit.core.scripts import shell_words
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Reader
 from datakit.read._column_names import PICTURE_SUFFIXES
-from datakit.read._files import missing
+from datakit.read._files import closed_folder, missing
 from datakit.read._hub import is_hub_name
 from datakit.read._known_files import BOXES, box_file
 from datakit.read._row_reader import TableReader
@@ -292,8 +292,8 @@ def _llamafactory(index: Path, asked: Asked) -> Source:
 
 def _below(folder: Path) -> Iterator[Path]:
     """Files below a folder, by name, without hidden ones."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    for place, folders, names in os.walk(folder, onerror=closed_folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "lost+found")
         yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
 
 

@@ -11,6 +11,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.measured_columns import measured
+from datakit.artifacts.originals import originals
 from datakit.core.likeness import standing
 from datakit.core.quotations import quotations
 from datakit.core.record import OFFLINE_WRITER, TRAIN, VAL
@@ -41,6 +42,7 @@ def prompt_shortened(build: BuildFolder) -> Seen | None:
     words = f"{count:,} of {total:,} are not: {listed}" if count else f"all {total:,} are"
     if count and (lost := _quoting_what_was_cut(build, shortened)):
         words += f"; {lost:,} of their reasons quote text that their prompt lost"
+    words += _repeats(build, total)
     shown = shortened.select(*SHOWN, "shrink_rung").sort("shrink_rung", "id", descending=[True, False])
     return Seen("Prompts are whole", count, words, shown)
 
@@ -157,7 +159,14 @@ def offline_texts(build: BuildFolder) -> Seen | None:
     )
     if undecided := _undecided(build):
         words += f"; {undecided:,} of their reasons say that no text decides"
+    words += _repeats(build, total)
     return Seen("Texts are written by a model", count, words, written.select(*SHOWN, *writers))
+
+
+def _repeats(build: BuildFolder, total: int) -> str:
+    """How many of the records that were counted are repeats, which have prompts and texts of their own."""
+    repeats = total - height(originals(build))
+    return f"; {repeats:,} of the {total:,} are repeats" if repeats else ""
 
 
 def _undecided(build: BuildFolder) -> int:

@@ -43,6 +43,10 @@ NOTING = [
     PACKAGE / "artifacts/changed_files.py",
 ]
 """Modules whose sentences are noted down in English and translated by their form."""
+WARNING = [
+    PACKAGE / name for name in ("guard/label.py", "curate/split.py", "mix/general.py", "checking/proposal.py")
+]
+"""Modules of which a card shows the usual warnings and advice."""
 SPLIT = {
     ", {} of them rejected",
     ", which too few known labels set right: trust it little",
@@ -169,7 +173,7 @@ def test_every_sentence_of_the_verdict_is_translated_by_its_form(path: Path) -> 
 
 
 def test_no_form_of_a_noted_sentence_is_left_over() -> None:
-    source = "".join(path.read_text("utf-8") for path in NOTING)
+    source = "".join(path.read_text("utf-8") for path in (*NOTING, *WARNING))
     words = set(re.findall(r"[\w-]+", source))
     fixed = {form: re.sub(r"\{\w+\}", " ", form) for form in NOTED}
     gone = [form for form, text in fixed.items() if not set(re.findall(r"[\w-]+", text)) <= words]
@@ -321,6 +325,30 @@ def test_nothing_is_chinese_outside_of_a_card(tmp_path: Path) -> None:
         ("nobody doubts one of 1,234 records; 5 of what is unknown", "1,234 条记录中没有标签存疑；5 of what"),
         ("a sentence that nobody knows", "a sentence that nobody knows"),
         ("", ""),
+        (
+            "17 of 160 are not: x; 20 of the 160 are repeats",
+            "160 条中有 17 条不完整：x；160 条中有 20 条是重复抽取的",
+        ),
+        ("1 of 25 labels have one record only: 退款", "25 个标签中有 1 个只有一条记录：退款"),
+        ("1 of 25 labels have no record: 退款", "25 个标签中有 1 个没有记录：退款"),
+        (
+            "class 退款 is not in validation: its 3 records (one group) stayed in training",
+            "类别 退款 不在验证集中：3 条记录同属一组，都留在训练集",
+        ),
+        (
+            "cutoff_len: 2176 fits every row; 8192 does no harm, and packing would fill it.",
+            "cutoff_len：2176 放得下所有行；8192 没有坏处",
+        ),
+        (
+            "image_max_pixels: 1605632 shows more of the pictures for 1.25 times the tokens, and needs "
+            "cutoff_len 3168; serve with the same limit.",
+            "image_max_pixels：1605632 能看清更多细节，token 数为 1.25 倍，cutoff_len 需要 3168；服务时",
+        ),
+        (
+            "300 general records would be 15% of the training rows, but the source has 24 usable ones: "
+            "the share is 2.1%",
+            "通用数据要占训练行的 15% 需要 300 条，来源可用的只有 24 条：实际占 2.1%",
+        ),
         ("3 of 7 do not: {0}, {name}", "7 个中有 3 个不满足：{0}, {name}"),
         ("refunds: 3 of 7 do not: 退款", "refunds：7 个中有 3 个不满足：退款"),
         (

@@ -345,3 +345,24 @@ def test_a_column_that_bears_the_name_of_a_step_s_is_taken_as_it_is(
     table.write_text("\n".join([f"image,label,{name}", *rows]) + "\n", "utf-8")
     made = started(datakit, table)
     assert made["found"]["records"] == 24
+
+
+def test_boxes_beside_chats_are_written_for_the_trainer_that_has_a_place_for_them(
+    tmp_path: Path, datakit: Run
+) -> None:
+    own_data.pictures(tmp_path / "data", 24)
+    turns = [
+        {"role": "user", "content": "<image>Find the <ref-object>."},
+        {"role": "assistant", "content": "<bbox>"},
+    ]
+    objects = {"ref": ["sheep"], "bbox": [[1, 2, 20, 24]]}
+    pictures = sorted(path for path in (tmp_path / "data").rglob("*") if path.is_file())
+    rows = [{"messages": turns, "images": [str(path)], "objects": objects} for path in pictures]
+    file = tmp_path / "data/train.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    done = datakit("init", file, "--into", "p")
+    assert done.code == 0, done.err
+    assert "written for ms-swift" in done.err + done.out
+    assert "First build, of 20 records" in done.err + done.out
+    (written,) = Path("p").rglob("*_swift_train.jsonl")
+    assert all('"bbox":[[' in line for line in written.read_text("utf-8").splitlines())

@@ -71,6 +71,21 @@ def test_all_kinds_are_masked_and_counted() -> None:
     assert (notes["records"], set(notes["found"].values())) == (1, {1})
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("邮箱 a.b@例子.中国，请查收", "邮箱 a***@例子.中国，请查收"),
+        ("写信给 li@邮件.例子.com", "写信给 l***@邮件.例子.com"),
+        ("联系@小明.中国 好", "联系@小明.中国 好"),
+        ("a.b@店铺。中国移动的套餐", "a.b@店铺。中国移动的套餐"),
+        ("关注v2@微博.中国新闻", "关注v2@微博.中国新闻"),
+    ],
+)
+def test_an_address_of_a_chinese_domain_is_masked_and_a_mention_is_none(text: str, masked: str) -> None:
+    batch, _ = guarded(frame({"text": text}))
+    assert batch.frame["text"][0] == masked
+
+
 def test_a_name_that_ocr_shows_is_masked_in_the_reason_too() -> None:
     batch, _ = guarded(frame({"ocr_text": PERSON, "reason": "页面写着“张伟”和“138 0013 8000”。"}))
     row = batch.frame.row(0, named=True)

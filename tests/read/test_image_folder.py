@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,24 @@ def put(root: Path, *names: str) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
+
+
+def test_a_folder_that_cannot_be_listed_stops_the_reading_and_is_named(
+    tmp_path: Path, read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "set", "a/1.jpg", "b/2.jpg", "lost+found/3.jpg")
+    assert read("read.image_folder", path="set").column("id") == ["a/1.jpg", "b/2.jpg"]
+    listed = os.scandir
+
+    def scandir(place: Any) -> Any:
+        if str(place).endswith("b"):
+            raise PermissionError(13, "Permission denied", str(place))  # root may list any real folder
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match=r"cannot list the folder .*set/b: Permission denied") as error:
+        read("read.image_folder", path="set")
+    assert "chmod u+rx" in error.value.remedy
 
 
 def test_pictures_come_by_path_with_the_name_of_their_folder_as_label(tmp_path: Path, read: Any) -> None:

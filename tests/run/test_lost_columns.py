@@ -108,6 +108,31 @@ def test_what_says_nothing_is_no_loss(extra: dict[str, Any], tmp_path: Path) -> 
     assert build(load(path)).report.steps[0].records_out == 2
 
 
+OBJECTS = {"objects": {"ref": ["羊"], "bbox": [[1, 2, 3, 4]]}}
+UNTRAINED = {"messages": [CHAT[0], {**CHAT[1], "loss": False}]}
+
+
+@pytest.mark.parametrize(("extra", "name"), [(OBJECTS, "objects"), (UNTRAINED, "loss")])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "curate.split: {val: 0.4, stratify: null, group: images}",
+        "annotate.image_facts: {}\n  - curate.duplicates: {}",
+        "guard.personal_data: {}",
+    ],
+)
+def test_a_step_that_compares_or_masks_chats_takes_nothing_up(
+    extra: dict[str, Any], name: str, step: str, tmp_path: Path
+) -> None:
+    path = recipe(tmp_path, [{**ROW, **extra}, ROW, ROW], LLAMAFACTORY)
+    text = path.read_text("utf-8").replace("  - render.chat", f"  - {step}\n  - render.chat")
+    path.write_text(text, "utf-8")
+    with pytest.raises(RecipeErrors, match=f"`{name}`"):
+        build(load(path))
+    path.write_text(text.replace(LLAMAFACTORY, SWIFT), "utf-8")
+    assert build(load(path)).report.steps[0].records_out == 3
+
+
 def test_a_column_that_a_template_reads_is_taken_up(tmp_path: Path) -> None:
     row = {"image": "a.jpg", "label": "猫", "objects": {"bbox": [[1, 2, 3, 4]]}}
     path = recipe(tmp_path, [row], LLAMAFACTORY, keep="false", prompt="{{ objects }}")
