@@ -21,11 +21,12 @@ from typing import Any
 import orjson
 
 from datakit.artifacts.names import CARD, IMAGES, INPUTS, MANIFEST, REJECTS, REPORT
+from datakit.core import croissant
 from datakit.core.errors import UserError
 from datakit.core.exchange import exchange
 from datakit.core.files import FileDigests
 from datakit.core.private_files import private_folder
-from datakit.core.regular_files import read_regular
+from datakit.core.regular_files import read_regular, read_regular_text
 from datakit.core.replacing import free_name, is_untouched, set_aside, stamp_now
 
 SIGNATURE = "datakit build"
@@ -287,9 +288,19 @@ def _strangers(folder: Path, below: str, own: Mapping[str, Any]) -> Iterator[str
     yield from strangers if ours or not below else [below]
 
 
+def _is_page(path: Path) -> bool:
+    """Whether a file of a card is as datakit wrote it; JSON has an identifier in place of a seal."""
+    if path.name != croissant.FILE:
+        return is_untouched(path)
+    try:
+        return croissant.is_own(read_regular_text(path))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def _untouched(entry: os.DirEntry[str], path: str, stamp: Any) -> bool:
     if not isinstance(stamp, dict):  # perhaps the card, which builds with --limit and --out have inside
-        return path.startswith("card/") and is_untouched(Path(entry.path))
+        return path.startswith("card/") and _is_page(Path(entry.path))
     if entry.is_symlink():
         return True
     status = entry.stat()

@@ -232,6 +232,19 @@ def test_card_of_a_look_stands_in_its_build(
     assert build("--limit", "12", "--out", "build/look")["kept"]
 
 
+def test_untouched_card_of_a_look_goes_without_a_word_and_an_edited_document_is_kept(
+    project: Path, build: Build
+) -> None:
+    build("--limit", "10", "--out", "build/look")
+    document = Path("card") / "toy" / "croissant.json"
+    assert (project / "build" / "look" / document).is_file()
+    assert not build("--limit", "12", "--out", "build/look")["kept"]
+    mine = (project / "build" / "look" / document).read_text("utf-8").replace('"unknown"', '"CC0"')
+    (project / "build" / "look" / document).write_text(mine, "utf-8")
+    (kept,) = build("--limit", "11", "--out", "build/look")["kept"].values()
+    assert (project / kept / document).read_text("utf-8") == mine
+
+
 def test_card_says_what_changed_since_the_build_in_its_place(
     project: Path, records: Callable[[int], None], build: Build
 ) -> None:
