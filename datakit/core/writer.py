@@ -9,6 +9,7 @@ from typing import Any
 
 from datakit.core.answer import LABEL, AnswerFormat
 from datakit.core.answer_forms import ContractFormat
+from datakit.core.counted import counted
 from datakit.core.labels import LabelSet
 from datakit.core.outcome import Rejected
 from datakit.core.prompt import Filled, Prompt
@@ -138,9 +139,9 @@ class Writer:
             return Rejected("image_places", words)
         places = sum(text.count(IMAGE) for _, text in turns)
         if places != images:
-            return Rejected(
-                "image_places", f"the messages have {places} <image> places for {images} pictures"
-            )
+            words = f"the messages have {places} <image> places for {counted(images, 'picture')}"
+            words += "" if places else "; write <image> at the beginning of the first user's turn"
+            return Rejected("image_places", words)
         chars, tokens = sum(map(len, users)), self._tokens(users)
         if not self._within(chars, tokens):
             return self._over(chars, tokens, "")
@@ -248,7 +249,7 @@ def _places(turns: tuple[Filled, ...], images: int, name: str) -> Rejected | Non
         return None
     if later:
         return Rejected("image_places", f"a later turn has {later} <image> places; all belong into the first")
-    detail = f"`{name}` gives {places} <image> places for {images} pictures"
+    detail = f"`{name}` gives {places} <image> places for {counted(images, 'picture')}"
     if not places:
         detail += "; write them so: {% for _ in images %}<image>{% endfor %}"
     return Rejected("image_places", detail)

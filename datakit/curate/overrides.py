@@ -353,10 +353,16 @@ def _first_only(count: int) -> list[blocks.Block]:
     )
 
 
+def _decided(row: Mapping[str, Any]) -> str:
+    label = row["what"].removeprefix("relabel to ")
+    return t(_DECIDED[label]) if label == row["what"] else t("relabel to {label}", label=label)
+
+
 def _why_not(fault: Mapping[str, Any]) -> str:
     return f"{t(_FAULTS[fault['why']])}{t('. ')}{fault['hint']}".strip()
 
 
+_DECIDED = {"accept": later("accept"), "drop": later("drop")}
 _COUNTED = ("file", "lines", "relabelled", "dropped", "accepted", "superseded")
 
 
@@ -382,13 +388,13 @@ def _card_blocks(notes: Mapping[str, Any]) -> list[blocks.Block]:
     if "met_before" in notes:
         told.append(blocks.Text(t("Met by an earlier step: {count:,}.", count=notes["met_before"])))
     if notes["decisions"]:
-        rows = [[row["id"], row["old"], row["what"], row["by"]] for row in notes["decisions"][:_SHOWN]]
+        rows = [[row["id"], row["old"], _decided(row), row["by"]] for row in notes["decisions"][:_SHOWN]]
         told.append(blocks.Table([t("record"), t("label"), t("decision"), t("by, when, why")], rows))
         told += _first_only(notes.get("changes", len(notes["decisions"])))
     if notes["faults"]:
         told.append(blocks.Text(t("Not applied:")))
         rows = [
-            [row["line"], row["id"], row["what"], row["by"], _why_not(row)]
+            [row["line"], row["id"], _decided(row), row["by"], _why_not(row)]
             for row in notes["faults"][:_SHOWN]
         ]
         told.append(

@@ -37,6 +37,9 @@ from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random
 _SOURCE_SPLIT = "source_split"
 """What readers make of a source's column `split`."""
 
+_NAMED = 5
+"""Classes that validation lacks, told one by one up to so many."""
+
 
 class Split(TableTransform):
     """Column `split`: "train" or "val", the same for all records of a group.
@@ -321,13 +324,20 @@ def _notes(
     unclassed = int((classes == UNCLASSED).sum())
     if unclassed:
         notes["without_class"] = unclassed
-    warnings = []
-    for number, name in enumerate(names):
-        records = int(groups.totals[number])
-        if choice.have[number] == 0:
-            what = "its only record" if records == 1 else f"its {records} records"
-            what += " (one group)" if records > 1 and groups.groups[number] == 1 else ""
-            warnings.append(f"class {name} is not in validation: {what} stayed in training")
-    if warnings:
-        notes["warnings"] = warnings
+    lacking = [number for number in range(len(names)) if choice.have[number] == 0]
+    if len(lacking) > _NAMED:
+        few = ", ".join(names[number] for number in lacking[:_NAMED])
+        notes["warnings"] = [
+            f"{len(lacking)} of {len(names)} classes are not in validation, their records stayed in training"
+            f": {few} and {len(lacking) - _NAMED} more"
+        ]
+    elif lacking:
+        notes["warnings"] = [_left_out(names[number], number, groups) for number in lacking]
     return notes
+
+
+def _left_out(name: str, number: int, groups: Groups) -> str:
+    records = int(groups.totals[number])
+    what = "its only record" if records == 1 else f"its {records} records"
+    what += " (one group)" if records > 1 and groups.groups[number] == 1 else ""
+    return f"class {name} is not in validation: {what} stayed in training"

@@ -188,7 +188,7 @@ def test_all_that_is_wrong_is_told_at_once_and_nothing_that_only_follows_from_it
         ("<image>{{ descriptoin }}", "column `descriptoin` is given by no earlier step\n  in "),
         ("<image>\n{% if %}", "ask.j2:2"),
         ("<image>{{ ''.__class__.__mro__ }}", "ask.j2"),
-        ("没有图片的位置", "`ask.j2` gives 0 <image> places for 1 pictures; write them so"),
+        ("没有图片的位置", "`ask.j2` gives 0 <image> places for 1 picture; write them so"),
     ],
 )
 def test_a_wrong_template_is_named_with_its_line(template: str, words: str, project: Project) -> None:

@@ -66,6 +66,14 @@ def test_class_of_one_record_stays_in_training_with_a_warning() -> None:
     assert notes["warnings"] == ["class single is not in validation: its only record stayed in training"]
 
 
+def test_many_classes_that_validation_lacks_are_one_warning() -> None:
+    _, notes = split(records(["common"] * 20 + [f"single {at}" for at in range(8)]), val=0.5)
+    assert notes["warnings"] == [
+        "8 of 9 classes are not in validation, their records stayed in training: single 0, single 1, "
+        "single 2, single 3, single 4 and 3 more"
+    ]
+
+
 def test_class_of_one_group_stays_in_training_with_a_warning() -> None:
     frame = records(["common"] * 20 + ["whole"] * 4, patient=[f"p{i}" for i in range(20)] + ["q"] * 4)
     frame, notes = split(frame, val=0.25, group="patient")

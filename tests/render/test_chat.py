@@ -204,7 +204,7 @@ def test_places_that_do_not_match_the_pictures_are_rejected(make_context: Callab
     assert batch.frame.height == 0
     (reject,) = batch.rejects
     assert (reject.reason, reject.source_file, reject.source_line) == ("image_places", "train.jsonl", 1)
-    assert "2 <image> places for 1 pictures" in reject.detail
+    assert "2 <image> places for 1 picture" in reject.detail
 
 
 def test_places_in_a_later_turn_are_rejected(context: StepContext) -> None:
