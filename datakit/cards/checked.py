@@ -102,7 +102,7 @@ def check_section(build: BuildFolder) -> Section:
         )
     advice = (check.proposal or {}).get("advice") or ()
     if advice:
-        blocks.append(Bullets([told(build.clean(str(line))) for line in advice]))
+        blocks.append(Bullets([told(build.clean(str(line)), parts=False) for line in advice]))
     return Section(t("Check"), blocks)
 
 

@@ -229,7 +229,7 @@ def _notes(build: BuildFolder) -> list[Block]:
     """What the steps warned of, and what else they noted down."""
     warned, noted = [], []
     for step in build.report.steps:
-        warnings = (told(build.clean(str(text))) for text in step.notes.get("warnings", ()))
+        warnings = (told(build.clean(str(text)), parts=False) for text in step.notes.get("warnings", ()))
         warned += [f"{step.title}: {text}" for text in warnings]
         others = {key: value for key, value in step.notes.items() if key not in _SHOWN_ELSEWHERE}
         if step.name not in _OWN_SECTION and (facts := _facts(build, others)):

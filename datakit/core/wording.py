@@ -66,18 +66,18 @@ def speaking(language: Language) -> Iterator[None]:
         _spoken.reset(before)
 
 
-def told(noted: str) -> str:
+def told(noted: str, *, parts: bool = True) -> str:
     """A sentence that was noted down in English, in the language that is spoken.
 
-    Of clauses behind semicolons, and of their parts behind commas, each is translated that is known; what is
-    not known stays as it is.
+    Of clauses behind semicolons, and with `parts` of theirs behind commas, each is translated that is known;
+    what is not known stays as it is.
     """
     if _spoken.get() != "zh":
         return noted
-    return "；".join(_clause(clause) for clause in _CLAUSES.split(noted))
+    return "；".join(_clause(clause, parts=parts) for clause in _CLAUSES.split(noted))
 
 
-def _clause(clause: str) -> str:
+def _clause(clause: str, *, parts: bool = True) -> str:
     """A clause, behind the name of a task too, or each of its parts behind commas that is known."""
     whole = _told(clause)
     if whole is not None:
@@ -85,8 +85,9 @@ def _clause(clause: str) -> str:
     task, colon, words = clause.partition(": ")
     if colon and (known := _told(words)) is not None:
         return f"{task}：{known}"
-    parts = [_told(part) or part for part in clause.split(", ")]
-    return clause if parts == clause.split(", ") else "、".join(parts)
+    behind_commas = clause.split(", ") if parts else [clause]
+    said = [_told(part) or part for part in behind_commas]
+    return clause if said == behind_commas else "、".join(said)
 
 
 def _told(noted: str) -> str | None:
