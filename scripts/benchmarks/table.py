@@ -297,7 +297,7 @@ BENCHMARKS = (
         "next",
         "labels that datakit next saves beside records drawn by chance",
         (Figure("labels over those of chance", "ratio", goal=None),),
-        by_hand="takes an hour of CPU: python scripts/bench_next.py --seeds 9901-9910",
+        by_hand="has no small size and prints no JSON: python scripts/bench_next.py --seeds 9901-9910",
     ),
     Benchmark(
         "review",
