@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20_000, help="rows for the check (default: 20,000)")
     parser.add_argument("--model", help="folder of a small Qwen2.5-VL; without it only the check is measured")
     parser.add_argument("--trainer-rows", type=int, default=300, help="rows for LLaMA-Factory (default: 300)")
+    parser.add_argument("--json", action="store_true", help="the figures again, as JSON in the last line")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -143,11 +144,15 @@ def main() -> None:
         many = configuration(folder, model, "many")
         ours = rate("datakit check, 200 pictures", options.rows, lambda: checked(many))
         own = configuration(folder, model, "own")
-        rate("datakit check, a picture a row", 2_000, lambda: checked(own))
+        apart = rate("datakit check, a picture a row", 2_000, lambda: checked(own))
+        figures = {"check_per_s": round(ours), "check_own_pictures_per_s": round(apart)}
         if options.model:
             work = preprocessed(configuration(folder, model, "few"))
             theirs = rate("LLaMA-Factory's preprocessing", options.trainer_rows, work)
             print(f"The check is {ours / theirs:,.0f} times as quick.")
+            figures["trainer_per_s"] = round(theirs)
+        if options.json:
+            print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +28,7 @@ from datakit.core.image import load_rgb, read_header
 from datakit.core.image_pass import image_facts
 
 IMAGES = Path(__file__).resolve().parent / "ocr_baseline" / "images"
+PEER_WORK = Path(__file__).resolve().parent / "benchmarks" / "peer_work.py"
 SIZES = {"720x1560": (720, 1560), "1080x2400": (1080, 2400)}
 WANTED = {"720x1560": 400, "1080x2400": 250}
 """Pictures a second and core that the pass must reach."""
@@ -76,11 +78,21 @@ def measure(paths: list[str], rounds: int) -> dict[str, float]:
     return best
 
 
+def imagehash(python: str, paths: list[str], rounds: int) -> float:
+    """Pictures a CPU second that imagehash opens and hashes in its own environment, of the best round."""
+    listed = Path(paths[0]).with_name("paths.txt")
+    listed.write_text("\n".join(paths), "utf-8")
+    command = [python, str(PEER_WORK), "imagehash", str(listed)]
+    runs = [subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout for _ in range(rounds)]
+    return len(paths) / min(json.loads(run)["cpu_s"] for run in runs)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--take", type=int, default=60, help="pictures of each size")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--peer-python", help="an interpreter that has imagehash")
     given = parser.parse_args()
     found = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +101,10 @@ def main() -> int:
             for source in sorted(IMAGES.glob("*.jpg"))[: given.take]:
                 paths.append(f"{folder}/{name}-{source.name}")
                 load_rgb(source).resize(size, Image.Resampling.LANCZOS).save(paths[-1], quality=85)
-            found[name] = {way: round(rate) for way, rate in measure(paths, given.rounds).items()}
+            rates = measure(paths, given.rounds)
+            if given.peer_python:
+                rates["imagehash"] = imagehash(given.peer_python, paths, given.rounds)
+            found[name] = {way: round(rate) for way, rate in rates.items()}
     if given.json:
         print(json.dumps(found))
     else:

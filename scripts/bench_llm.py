@@ -43,6 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--only", default=",".join(SECTIONS[:-1]), help=f"some of {', '.join(SECTIONS)}")
     parser.add_argument("--peers", action="store_true", help="let the section peers install packages")
+    parser.add_argument("--json", action="store_true", help="speed and images as JSON, in the last line")
     parser.add_argument("--calls", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=75.0, help="length of each run of limits")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -51,7 +52,7 @@ def main() -> int:
         work = json.loads(arguments.child)
         print(json.dumps(CHILDREN[work.pop("way")](**work)))
         return 0
-    sections: dict[str, Callable[[], None]] = {
+    sections: dict[str, Callable[[], dict[str, Any] | None]] = {
         "speed": lambda: speed(arguments.calls),
         "images": lambda: images(arguments.calls),
         "memory": lambda: memory(),
@@ -60,26 +61,32 @@ def main() -> int:
         "kill": lambda: kill(),
         "peers": lambda: peers(arguments.peers),
     }
+    figures: dict[str, dict[str, Any] | None] = {}
     for name in arguments.only.split(","):
         print(f"\n{name}")
-        sections[name]()
+        figures[name] = sections[name]()
+    if arguments.json:
+        print(json.dumps({name: value for name, value in figures.items() if value}))
     return 0
 
 
-def speed(calls: int) -> None:
+def speed(calls: int) -> dict[str, Any]:
     ideal = calls * LATENCY_S / 64
     with server() as url:
-        figures = child(way="engine", url=url, records=calls, concurrency=64)
-        show("64 in flight, 200 ms, engine and store", figures, calls, ideal)
-        figures = child(way="plain", url=url, records=calls, concurrency=64)
-        show("  plain AsyncOpenAI and a semaphore", figures, calls, ideal)
+        engine = child(way="engine", url=url, records=calls, concurrency=64)
+        show("64 in flight, 200 ms, engine and store", engine, calls, ideal)
+        plain = child(way="plain", url=url, records=calls, concurrency=64)
+        show("  plain AsyncOpenAI and a semaphore", plain, calls, ideal)
+    return {"engine": engine, "plain": plain, "ideal_s": ideal}
 
 
-def images(calls: int) -> None:
+def images(calls: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"ideal_s": calls * LATENCY_S / 256}
     with server() as url:
         for way, name in (("engine", "256 in flight, 100 KB each, engine and store"), ("plain", "  plain")):
-            figures = child(way=way, url=url, records=calls, concurrency=256, pictures=True)
-            show(name, figures, calls, calls * LATENCY_S / 256)
+            found[way] = child(way=way, url=url, records=calls, concurrency=256, pictures=True)
+            show(name, found[way], calls, found["ideal_s"])
+    return found
 
 
 def memory() -> None:

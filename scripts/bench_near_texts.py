@@ -19,9 +19,12 @@ import argparse
 import json
 import random
 import re
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,6 +77,7 @@ def main() -> int:
     parser.add_argument("--bound", type=float, default=SAME_TEXT)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--peer-python", help="an interpreter that has datasketch")
     given = parser.parse_args()
     texts, planted = corpus(given.texts, given.seed)
     began = time.process_time()
@@ -83,7 +87,7 @@ def main() -> int:
     recall = sum(int(numbers[one] == numbers[two]) for one, two in near) / len(near)
     joined = _neighbours(numbers)
     right = sum(_nearest(texts, row, others) >= given.bound for row, others in joined.items())
-    found = {
+    found: dict[str, Any] = {
         "texts": len(texts),
         "bound": given.bound,
         "planted_at_the_bound": len(near),
@@ -93,8 +97,23 @@ def main() -> int:
         "joined": len(joined),
         "largest_group": int(np.bincount(numbers).max()),
     }
+    if given.peer_python:
+        found["datasketch"] = datasketch(given.peer_python, texts, near, given.bound)
     print(json.dumps(found) if given.json else "\n".join(f"{name} {value}" for name, value in found.items()))
     return 0 if found["recall"] >= MIN_RECALL and found["precision"] >= MIN_PRECISION else 1
+
+
+def datasketch(python: str, texts: list[str], near: list[tuple[int, int]], bound: float) -> dict[str, float]:
+    """CPU seconds of MinHashLSH on the same texts, and the share of the planted pairs that it calls near."""
+    work = ROOT / "scripts" / "benchmarks" / "peer_work.py"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "texts.jsonl"
+        path.write_text("\n".join(map(json.dumps, texts)), "utf-8")
+        command = [python, str(work), "datasketch", str(path), str(bound)]
+        told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    pairs = set(map(tuple, told["pairs"]))
+    recall = sum(pair in pairs for pair in near) / len(near)
+    return {"cpu_seconds": round(told["cpu_s"], 1), "recall": round(recall, 4)}
 
 
 def _alike(texts: list[str], one: int, two: int) -> float:

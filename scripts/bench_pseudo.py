@@ -15,6 +15,7 @@ true error of the kept labels, in points. At the end stands each goal beside wha
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("--floor", type=float, default=default.floor)
     parser.add_argument("--floor-probability", type=float, default=default.floor_probability)
     parser.add_argument("--texts-alone", action="store_true", help="without pictures")
+    parser.add_argument("--json", action="store_true", help="the means again, as JSON in the last line")
     given = parser.parse_args()
     first, _, last = given.seeds.partition("-")
     step = PseudoLabels(
@@ -134,12 +136,16 @@ def main() -> None:
         for name in rows:
             tail = f"({accuracy:.3f}, {seconds:.0f})" if name == "ours" else ""
             print(line(str(seed), name, rows[name][-1]), tail, flush=True)
+    figures = {}
     for name, found in rows.items():
         few = sum(row[2] < 0.2 for row in found)
         means = tuple(float(value) for value in np.nanmean(np.array(found), axis=0))
         words = f"{few} of {len(found)} seeds have a class below 20%"
+        figures[name] = dict(zip(("precision", "coverage", "worst", "off"), means, strict=True))
         print(line("mean", name, (means[0], means[1], means[2], means[3])), words)
     print_goals(rows["ours"])
+    if given.json:
+        print(json.dumps(figures))
 
 
 def print_goals(found: list[Figures]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import decision_page
 import fault_table
 import reference_pages
+from benchmarks import page as benchmarks_page
 
 from datakit.core.errors import did_you_mean
 
@@ -33,6 +34,7 @@ def files() -> dict[Path, str]:
     return {
         **{path: filled(path.read_text(encoding="utf-8"), {"recipe": recipe}) for path in READMES},
         SECURITY: security,
+        ROOT / "docs" / "reference" / "benchmarks.md": benchmarks_page.page(),
         ROOT / "docs" / "explanation" / "decisions.md": decisions,
         ROOT / "docs" / "explanation" / "security.md": fault_table.page(security),
         **{ROOT / "docs" / "reference" / name: text for name, text in reference_pages.pages().items()},

@@ -1,0 +1,1 @@
+"""What scripts/bench.py runs: the table of benchmarks, the runner, the peers' environments, the page."""
