@@ -25,13 +25,13 @@ import json
 import math
 import os
 import random
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from benchmarks.cost import cost_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE_PX = 32
@@ -62,16 +62,6 @@ PICTURE_STEPS = """\
   - annotate.image_facts: {}
   - annotate.image_quality: {}
 """
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one process cost with its children."""
-
-    cpu_s: float
-    wall_s: float
-    peak_mb: float
-    """Of its largest process."""
 
 
 def main() -> int:
@@ -215,20 +205,6 @@ def decoding(folder: Path) -> None:
     for path in sorted(map(str, (folder / "pictures").iterdir())):
         image_facts(path)
         worker.answer({"id": path, "images": [path]})
-
-
-def cost_of(command: list[str]) -> Cost:
-    """CPU seconds with all children, wall seconds and the largest resident memory of a command."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    began = time.perf_counter()
-    process = subprocess.Popen(command, env=environment)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes on macOS, in KiB on Linux
-    return Cost(round(usage.ru_utime + usage.ru_stime, 2), round(wall, 2), round(usage.ru_maxrss / unit, 1))
 
 
 def table(figures: dict[str, Any]) -> str:

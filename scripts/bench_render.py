@@ -25,16 +25,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from benchmarks.cost import cost_of
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_RATIOS = {"plain": 0.8, "shipped": 1.2, "loop": 1.2}
@@ -63,15 +62,6 @@ steps:
 emit:
   - llamafactory: {}
 """
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one process cost."""
-
-    cpu_s: float
-    wall_s: float
-    peak_mb: float
 
 
 def main() -> int:
@@ -195,20 +185,6 @@ def by_hand(folder: Path, prompt: str) -> None:
             out.write(start + orjson.dumps({"id": row["id"], "messages": messages, "images": []}))
             start = b",\n"
         out.write(b"\n]\n")
-
-
-def cost_of(command: list[str]) -> Cost:
-    """CPU seconds with all children, wall seconds and the largest resident memory of a command."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    began = time.perf_counter()
-    process = subprocess.Popen(command, env=environment)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes on macOS, in KiB on Linux
-    return Cost(round(usage.ru_utime + usage.ru_stime, 2), round(wall, 2), round(usage.ru_maxrss / unit, 1))
 
 
 def same(hand: Path, built: Path, records: int) -> None:

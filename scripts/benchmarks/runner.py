@@ -13,10 +13,12 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cost import Cost
 from benchmarks.table import Benchmark, Figure
 
 RAN, FAILED, NOT_RUN = "ran", "failed", "not run"
@@ -113,14 +115,8 @@ def _measured(command: list[str], folder: Path, root: Path, timeout_s: float) ->
         finally:
             timer.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes on macOS, in KiB on Linux
-    return {
-        "exit": process.returncode,
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
-        "wall_s": round(time.perf_counter() - began, 2),
-        "peak_mb": round(usage.ru_maxrss / unit, 1),
-        "timed_out": stopped.is_set(),
-    }
+    cost = Cost.of(usage, time.perf_counter() - began)
+    return {"exit": process.returncode, **asdict(cost), "timed_out": stopped.is_set()}
 
 
 def _kill(pid: int) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.support.loopback_http import LoopbackHttp, respond
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-class HubOfData:
+class HubOfData(LoopbackHttp):
     """Holds the files of a folder as the data set `name`; knows no other."""
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -26,44 +26,24 @@ class HubOfData:
         }
         self.asked: list[str] = []
 
-    def __enter__(self) -> Self:
+    def handler(self) -> type[BaseHTTPRequestHandler]:
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._answer(*hub.get(self.path))
+                respond(self, *hub.get(self.path))
 
             def do_HEAD(self) -> None:
-                self._answer(*hub.get(self.path))
+                respond(self, *hub.get(self.path))
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                self._answer(*hub.post(self.path, body.decode()))
-
-            def _answer(self, status: int, data: bytes, headers: dict[str, str]) -> None:
-                self.send_response(status)
-                for key, value in {**headers, "Content-Length": str(len(data))}.items():
-                    self.send_header(key, value)
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(data)
+                respond(self, *hub.post(self.path, body.decode()))
 
             def log_message(self, *args: object) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.http.shutdown()
-        self.http.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.http.server_address[1]}"
+        return Handler
 
     def get(self, target: str) -> tuple[int, bytes, dict[str, str]]:
         path = unquote(urlsplit(target).path)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from tests.support.loopback_http import LoopbackHttp, respond
 
 TOKEN = "hf_loopback"
 
 
 @dataclass
-class HubServer:
+class HubServer(LoopbackHttp):
     """Answers the calls that huggingface_hub makes to create a repository and to upload a folder."""
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -22,7 +22,7 @@ class HubServer:
     repositories: list[dict[str, Any]] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
 
-    def __enter__(self) -> Self:
+    def handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -34,29 +34,12 @@ class HubServer:
                 self._answer(*server.get(self.path))
 
             def _answer(self, status: int, value: Any) -> None:
-                data = json.dumps(value).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
+                respond(self, status, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
             def log_message(self, *args: object) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.http.shutdown()
-        self.http.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.http.server_address[1]}"
+        return Handler
 
     def post(self, path: str, body: bytes, authorization: str | None) -> tuple[int, Any]:
         self.tokens.append(authorization)
