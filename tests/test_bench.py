@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,6 +50,28 @@ def test_a_benchmark_tells_ratio_costs_machine_and_versions(tmp_path: Path) -> N
     assert {"cores", "cpu", "memory_mb"} <= set(entry["machine"])  # type: ignore[call-overload]
 
 
+def running(pid: int) -> bool:
+    """Whether a process lives: one that was killed may wait for its parent to hear of it."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_the_memory_of_the_process_that_measures_is_not_the_benchmarks(tmp_path: Path) -> None:
+    small = tmp_path / "bench_small.py"
+    small.write_text("print('{}')", "utf-8")
+    code = """
+import sys
+from benchmarks.cost import measured
+large = bytearray(600 * 2**20)
+print(measured([sys.executable, sys.argv[1]], stdout=sys.stderr).peak_mb)
+"""
+    command = [sys.executable, "-c", code, str(small)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT / "scripts")
+    assert 5 < float(run.stdout) < 100
+
+
 def test_a_goal_of_full_size_is_judged_at_full_size_alone(tmp_path: Path) -> None:
     table = fake(tmp_path, WORKS)
     small, full = results(tmp_path, table)[1], results(tmp_path, table, "--full")[1]
@@ -68,10 +92,18 @@ def test_a_failing_benchmark_is_told_with_its_last_words(
 
 
 def test_a_benchmark_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> None:
-    text = "import subprocess\nsubprocess.run(['sleep', '600'])"
-    status, entry = results(tmp_path, fake(tmp_path, text), "--timeout-s", "1")
+    child = tmp_path / "child"
+    text = f"""
+import subprocess
+process = subprocess.Popen(["sleep", "600"])
+open({str(child)!r}, "w").write(str(process.pid))
+process.wait()
+"""
+    status, entry = results(tmp_path, fake(tmp_path, text), "--timeout-s", "2")
     assert status == 1
-    assert "stopped after 1 s" in str(entry["why"])
+    assert "stopped after 2 s" in str(entry["why"])
+    assert entry["exit"] == -9
+    assert not running(int(child.read_text()))
 
 
 def test_a_missed_bound_of_its_own_is_told_beside_its_figures(tmp_path: Path) -> None:

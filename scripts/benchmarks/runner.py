@@ -6,19 +6,14 @@ import glob
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cost import Cost
+from benchmarks.cost import measured
 from benchmarks.table import Benchmark, Figure
 
 RAN, FAILED, NOT_RUN = "ran", "failed", "not run"
@@ -93,35 +88,10 @@ def _measured(command: list[str], folder: Path, root: Path, timeout_s: float) ->
     """Runs a command, its output in two files of `folder`, and tells its costs with those of its children."""
     paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    stopped = threading.Event()
-    began = time.perf_counter()
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-        process = subprocess.Popen(
-            command, stdout=out, stderr=err, env=environment, cwd=folder, start_new_session=True
+        return asdict(
+            measured(command, timeout_s=timeout_s, stdout=out, stderr=err, env=environment, cwd=folder)
         )
-
-        def stop() -> None:
-            stopped.set()
-            _kill(process.pid)
-
-        timer = threading.Timer(timeout_s, stop)
-        timer.start()
-        try:
-            _, status, usage = os.wait4(process.pid, 0)
-        except BaseException:  # Ctrl-C: the benchmark stands in a session of its own and would go on
-            _kill(process.pid)
-            process.wait()
-            raise
-        finally:
-            timer.cancel()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    cost = Cost.of(usage, time.perf_counter() - began)
-    return {"exit": process.returncode, **asdict(cost), "timed_out": stopped.is_set()}
-
-
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
 
 
 def last_json(printed: str) -> Any:
