@@ -1,7 +1,8 @@
-"""What a command costs, with all its children. Run as a program, it starts the command: `cost.py FILE COMMAND …`.
+"""What a command costs, with all its children.
 
-Linux counts the memory of the process that starts another one as that one's first peak, so a large starter would be
-told as the command's peak. A small process stands between them.
+Run as a program, it starts the command: `cost.py FILE COMMAND …`. Linux counts the memory of the process that
+starts another one as that one's first peak, and a large starter would be told as the command's peak; so a
+small process stands between them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Cost:
 def measured(command: list[str], *, timeout_s: float | None = None, **more: Any) -> Cost:
     """Runs a command to its end and tells its cost; `more` goes to subprocess.Popen.
 
-    After `timeout_s` it is killed with all that it started, and told with what it cost until then. Ctrl-C kills it too.
+    After `timeout_s`, and at Ctrl-C, it is killed with all that it started; what it cost until then is told.
     """
     with tempfile.TemporaryDirectory(prefix="cost.") as folder:
         told = Path(folder) / "cost.json"
@@ -54,7 +55,7 @@ def measured(command: list[str], *, timeout_s: float | None = None, **more: Any)
 
 
 def cost_of(command: list[str]) -> Cost:
-    """CPU seconds with all children, wall seconds and the largest resident memory of a command that must succeed."""
+    """CPU and wall seconds and the largest resident memory of a command that must succeed."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     cost = measured(command, env=environment)
     if cost.exit:
@@ -72,7 +73,7 @@ def _run(command: list[str]) -> dict[str, float]:
             os.killpg(process.pid, signal.SIGKILL)
 
     signal.signal(signal.SIGTERM, kill)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the starter hears it too, and says what becomes of the command
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the starter hears it too, and terminates
     _, status, usage = os.wait4(process.pid, 0)
     unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes on macOS, in KiB on Linux
     return {
