@@ -51,7 +51,14 @@ def main(words: list[str], table: tuple[Benchmark, ...] = BENCHMARKS, scripts: P
         print(f"{given.json.parent} is no folder, so that {given.json} cannot be written.", file=sys.stderr)
         return 2
     chosen = [by_name[name] for name in dict.fromkeys(given.only)] or list(table)
-    results = before(given.json) if given.only else {}
+    try:
+        results = before(given.json) if given.only else {}
+    except (ValueError, KeyError, TypeError) as error:
+        print(
+            f"{given.json} holds no results of this command ({error!r}). Remove it, or run without --only.",
+            file=sys.stderr,
+        )
+        return 2
     for benchmark in chosen:
         entry = measured(benchmark, given, scripts)
         results[benchmark.name] = entry

@@ -159,6 +159,17 @@ def test_only_keeps_the_entries_of_the_others(tmp_path: Path) -> None:
     assert names == ["fake", "other"]
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"benchmarks": [1]}', "\xff"])
+def test_a_damaged_results_file_is_told_and_kept(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(text, "latin-1")
+    assert bench.main(["--json", str(path), "--only", "fake"], fake(tmp_path, WORKS), tmp_path) == 2
+    assert f"{path} holds no results of this command" in capsys.readouterr().err
+    assert path.read_text("latin-1") == text
+
+
 def test_an_unknown_name_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["--only", "rendr"]) == 2
     assert "render" in capsys.readouterr().err

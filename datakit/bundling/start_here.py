@@ -14,7 +14,7 @@ from datakit.artifacts.ablation_record import Job
 from datakit.artifacts.needs import PACKAGES, SERVER_VERSIONS, TRAINER_VERSION, Needs
 from datakit.artifacts.packed_ablation import PackedAblation
 from datakit.core.scripts import shell_words
-from datakit.training.forecast import STARTING_S
+from datakit.training.forecast import starting_s
 
 GIB = 1 << 30
 _PICTURE_S = 0.17
@@ -57,7 +57,7 @@ def start_here(name: str, folder: str, needs: Needs, files: Iterable[str]) -> st
         servers=SERVER_VERSIONS,
         packages=PACKAGES,
         picture_s=f"{_PICTURE_S:g}",
-        start_s=STARTING_S + needs.pictures * _PICTURE_S / max(1, needs.workers),
+        start_s=starting_s(deepspeed=needs.deepspeed) + needs.pictures * _PICTURE_S / max(1, needs.workers),
         server_s=_SERVER_START_S,
         share=f"{_SHARE:.0%}",
         speeds=[f"{card} {duration(work / (peak * _SHARE * gpus))}" for card, peak in _PEAK.items() if work],

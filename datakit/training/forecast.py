@@ -153,6 +153,11 @@ def flops(size: QwenModel, trained: Trained, tokens: float, image_tokens: float,
     return passes * tokens * (2.0 * language + pairs) + seeing * 2.0 * 4.0 * size.parts.vision * image_tokens
 
 
+def starting_s(*, deepspeed: bool) -> float:
+    """Seconds from the command to the first row read: imports and the model's weights, as measured."""
+    return STARTING_S + (DEEPSPEED_STARTING_S if deepspeed else 0)
+
+
 def forecast(
     size: QwenModel, keys: dict[str, Any], mode: str, work: Work, gpu: Gpu, gpus: int, price: float | None
 ) -> Forecast:
@@ -170,7 +175,7 @@ def forecast(
     workers = int(keys.get("preprocessing_num_workers") or 1)
     preparing = (work.rows * TEXT_S + _pictures_s(size, work.image_tokens)) / workers
     training = work.steps * step + evaluating
-    starting = STARTING_S + (0 if mode == "none" else DEEPSPEED_STARTING_S)
+    starting = starting_s(deepspeed=mode != "none")
     hours = (starting + preparing + training) / 3600 * gpus
     band = MEASURED_BAND if gpu.measured and mode in ("none", "z0", "z2", "z3") else RECKONED_BAND
     return Forecast(

@@ -87,6 +87,9 @@ def test_deepspeed_nodes_and_offloading_are_told() -> None:
     assert "pip install llamafactory==0.9.5 deepspeed" in text
     assert "`z3_offload`" in text
     assert "deepspeed" not in page()
+    no_pictures = replace(NEEDS, pictures=0)
+    assert "Start of the training: 40 s" in page(no_pictures)
+    assert "Start of the training: 60 s" in page(replace(no_pictures, mode="z2"))
 
 
 @pytest.mark.parametrize("name", ["a|b", "x`y", "/mo\ndels", "/m\x1b[31m"])
