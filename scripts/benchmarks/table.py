@@ -210,6 +210,26 @@ BENCHMARKS = (
         peers=("datasketch",),
     ),
     Benchmark(
+        "driver",
+        "what one process carries for work that others do: keys, lookups, results stored and joined",
+        (
+            Figure(
+                "first build: CPU s a million records",
+                "first/cpu_s_a_million",
+                "floor/cpu_s_a_million",
+                "a bare SQLite table",
+            ),
+            Figure(
+                "from the store: CPU s a million records",
+                "again/cpu_s_a_million",
+                "floor/cpu_s_a_million",
+                "a bare SQLite table",
+            ),
+        ),
+        ("--keys", "20000", "--json"),
+        ("--keys", "10000000", "--json"),
+    ),
+    Benchmark(
         "store",
         "results written in batches into PostgreSQL beside the file",
         (Figure("results a second", "database_per_s", "file_per_s", "the SQLite file", "ratio"),),
