@@ -15,6 +15,7 @@ from datakit.cli import run
 from datakit.cli.review import overrides_file, unread, write
 from datakit.core.errors import UserError
 from datakit.library import build
+from datakit.reviewing import words
 from datakit.reviewing.chosen import Choice, chosen
 from datakit.reviewing.pinyin import typed_forms
 from datakit.reviewing.records import PageRecords
@@ -274,3 +275,10 @@ def test_decisions_go_where_the_recipe_reads_them_and_nobody_is_left_to_wonder(t
     assert overrides_file(folder) == tmp_path / "decided.jsonl"
     assert unread(folder, tmp_path / "decided.jsonl") == ""
     assert "No step of" in unread(folder, tmp_path / "other.jsonl")
+
+
+def test_what_a_screen_reader_is_told_has_no_place_left_open() -> None:
+    page = Path(words.__file__).with_name("page") / "page.html"
+    names = re.findall(r'data-name="(\w+)"', page.read_text("utf-8"))
+    assert names
+    assert [name for name in names if "{" in words.WORDS[name][0]] == []
