@@ -1,5 +1,6 @@
 """Runs examples/notebook.ipynb from a clean copy of the examples and writes its outputs into it.
 
+pip install -e ".[test]"            # Jupyter's nbformat, nbclient and ipykernel are in no other extra
 python scripts/run_notebook.py
 """
 
@@ -11,8 +12,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbclient import NotebookClient
+try:
+    import ipykernel  # noqa: F401 (the kernel that the notebook runs in)
+    import nbformat
+    from nbclient import NotebookClient
+except ModuleNotFoundError as error:
+    raise SystemExit(f"{error.name} is not installed. Install it: pip install -e '.[test]'") from None
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"

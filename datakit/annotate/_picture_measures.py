@@ -45,8 +45,20 @@ _SIDE_LEVELS = 8
 _LEFT, _RIGHT = (0.075, 0.45), (0.55, 0.925)
 """Shares of the width between which the sides of a picture within the picture are looked for. Cards of pages
 begin at 0.06 and before."""
+_SIDES_TRIED, _PAIRS, _NEIGHBOURS = 40, 4, 3
+"""Columns that change most, of which a left and a right side are paired; pairs whose ends are looked for,
+those that change together most; columns around a left side that are the same side."""
+_END, _END_MORE = 0.7, 0.5
+"""Share of the width between the sides along which an end shows, and by which it exceeds that beside them:
+the lines of a page go on to both of its sides."""
+_SIDES = 0.6
+"""Share of the rows between both ends in which both sides show. Cards of a page that lie below each other,
+with gaps, reach 0.4."""
+_NARROWEST = 0.4
+"""Width by height of the narrowest picture; phones have 0.45. Narrower are columns of a page."""
 
 Grey = np.ndarray[Any, np.dtype[np.uint8]]
+Changes = np.ndarray[Any, np.dtype[np.bool_]]
 Places = np.ndarray[Any, np.dtype[np.intp]]
 Measures = dict[str, Any]
 
@@ -142,14 +154,45 @@ def _commonest(places: Places) -> int:
 
 
 def _inset(grey: Grey) -> float:
-    """Share of the rows that change at the same two places: the sides of a picture that lies on this one."""
-    wide = grey.shape[1]
+    """Share of the height along which a picture that lies on this one stands: its rows that change at the
+    same two places, or all rows between its upper and lower end where these show, for a white page on a white
+    page has sides here and there only."""
+    high, wide = grey.shape
     (begin, left_end), (right_begin, end) = ((round(a * wide), round(b * wide)) for a, b in (_LEFT, _RIGHT))
     if min(left_end - begin, end - right_begin) < 2:
         return 0.0
-    changes = np.abs(np.diff(grey.astype(np.int16), axis=1)) > _SIDE_LEVELS
-    changes[:, :-1] |= changes[:, 1:].copy()  # an edge between two pixels is told by the first of them
-    often = changes.mean(axis=0)
-    left = begin + int(often[begin:left_end].argmax())
-    right = right_begin + int(often[right_begin:end].argmax())
-    return float((changes[:, left] & changes[:, right]).mean())
+    upright, level = _changes(grey), _changes(grey.T).T
+    often = np.count_nonzero(upright, axis=0)
+    lefts = begin + np.argsort(-often[begin:left_end], kind="stable")[:_SIDES_TRIED]
+    rights = right_begin + np.argsort(-often[right_begin:end], kind="stable")[:_SIDES_TRIED]
+    together = upright[:, lefts].T.astype(np.float32) @ upright[:, rights].astype(np.float32) / high
+    longest = float(together.max())
+    for _ in range(_PAIRS):
+        at, to = np.unravel_index(together.argmax(), together.shape)
+        left, right = int(lefts[at]), int(rights[to])
+        longest = max(longest, _closed(upright[:, left] & upright[:, right], level, left, right))
+        together[np.abs(lefts - left) <= _NEIGHBOURS] = 0
+    return longest
+
+
+def _changes(grey: Grey) -> Changes:
+    """Whether a row's level changes from one pixel to the next or the one after: an edge between two pixels
+    is told by the first of them."""
+    changes: Changes = np.abs(np.diff(grey.astype(np.int16), axis=1)) > _SIDE_LEVELS
+    changes[:, :-1] |= changes[:, 1:].copy()
+    return changes
+
+
+def _closed(sides: Changes, level: Changes, left: int, right: int) -> float:
+    """Share of the height from an upper to a lower end that reach from side to side and not on, with `sides`
+    along most of what is between them."""
+    inside = np.count_nonzero(level[:, left:right], axis=1)
+    outside = np.count_nonzero(level, axis=1) - inside
+    within, beside = inside / (right - left), outside / (level.shape[1] - right + left)
+    ends = np.flatnonzero((within >= _END) & (within - beside >= _END_MORE))
+    seen = np.concatenate([[0], np.cumsum(sides)])[ends] - _SIDES * ends
+    longest = 0
+    for number, upper in enumerate(ends):
+        lower = ends[number:][seen[number:] >= seen[number]]
+        longest = max(longest, int((lower[lower <= upper + (right - left) / _NARROWEST] - upper).max()))
+    return longest / len(sides)

@@ -27,7 +27,8 @@ class ImageQuality(Annotator):
       `sharpness` (0 to 1), the share of its levels that a steep edge takes in one pixel, null for a picture
       without edges; `filled` (0 to 1), the share of its places of 16 x 16 pixels that show something; `bars`
       (0 to 1), the share of its width or height that plain bars at two opposite sides take; `inset` (0 to 1),
-      the share of its height along which the sides of a picture within it stand.
+      the share of its height along which the sides of a picture within it stand, or all of that picture's
+      where its upper and lower end show besides.
 
     The words: `dark`, `light`, `blurry`, `low_information`, `odd_size`, `framed` (letterboxed, or a
     screenshot inside another one).
@@ -39,6 +40,7 @@ class ImageQuality(Annotator):
     rejected.
     """
 
+    version: ClassVar[int] = 2
     needs_images: ClassVar[bool] = True
     executor: ClassVar[Executor] = "process"
 
@@ -60,8 +62,8 @@ class ImageQuality(Annotator):
     """`framed`: a picture of which bars take more than this share. White cards on the page of an app leave
     up to 0.07."""
     inset_above: float = Field(default=0.5, ge=0, le=1)
-    """`framed`: a picture with one within it whose sides are longer than this share of the height. Columns of
-    an app's page reach 0.43."""
+    """`framed`: a picture with one within it that is higher than this share of the height. Columns of an
+    app's page reach 0.47."""
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("images",)

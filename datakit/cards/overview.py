@@ -13,7 +13,8 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.originals import is_original
 from datakit.cards.parts import PART_NAMES, part_name
-from datakit.core.wording import t, told
+from datakit.core.registry import own_names
+from datakit.core.wording import note_name, t, told
 from datakit.pages.blocks import Block, Bullets, Cell, Code, Section, Table, Text
 from datakit.pages.figures import collect
 
@@ -22,8 +23,14 @@ NOTE_CHARS = 500
 MOST_FOLDERS = 50
 MOST_FILES = 20
 _MOST_NAMED = 5
-_SHOWN_ELSEWHERE = ("classes", "warnings", "unclear places", "first unclear places", "unclear boxes")
-_OWN_SECTION = ("balance.tasks", "curate.overrides", "curate.pseudo_labels", "curate.suspects")
+SHOWN_ELSEWHERE = ("classes", "warnings", "unclear places", "first unclear places", "unclear boxes")
+_OWN_SECTION = (
+    "balance.tasks",
+    "curate.overrides",
+    "curate.pseudo_labels",
+    "curate.suspects",
+    "guard.personal_data",
+)
 """Steps of datakit whose section on the card says everything that they noted down."""
 
 
@@ -90,7 +97,9 @@ def sources_section(build: BuildFolder) -> Section:
     blocks: list[Block] = [_folders(build, counted), *_files(build, counted)]
     declared = licences(build)
     if declared:
-        lines: list[list[Cell]] = [[Code(step), _readable(key), value] for step, key, value in declared]
+        lines: list[list[Cell]] = [
+            [Code(step), _readable(key, is_own=step in own_names()), value] for step, key, value in declared
+        ]
         blocks.append(Table([t("step"), t("of what"), t("licence")], lines))
     else:
         blocks.append(Text(t("No step declares a licence.")))
@@ -114,7 +123,7 @@ def _folders(build: BuildFolder, counted: pl.DataFrame) -> Table:
     for row in counted.iter_rows(named=True):
         path = PurePosixPath(names[row["source_file"] or ""])
         is_named = sizes[path.parent] <= (_MOST_NAMED if path.parent == PurePosixPath() else 1)
-        others = "files elsewhere" if path.parent == PurePosixPath() else f"{path.parent}/"
+        others = t("files elsewhere") if path.parent == PurePosixPath() else f"{path.parent}/"
         folder = str(path) if is_named else others
         files_and_records = sums.setdefault((folder, row["part"]), [0, 0])
         files_and_records[0] += 1
@@ -213,7 +222,7 @@ def flow_section(build: BuildFolder) -> Section:
         ),
         Table(head, rows),
     ]
-    if "tokens in" in head:
+    if t("tokens in") in head:
         blocks.append(
             Text(
                 t(
@@ -231,9 +240,11 @@ def _notes(build: BuildFolder) -> list[Block]:
     for step in build.report.steps:
         warnings = (told(build.clean(str(text)), parts=False) for text in step.notes.get("warnings", ()))
         warned += [f"{step.title}: {text}" for text in warnings]
-        others = {key: value for key, value in step.notes.items() if key not in _SHOWN_ELSEWHERE}
-        if step.name not in _OWN_SECTION and (facts := _facts(build, others)):
-            noted.append(f"{step.title}: {shortened('; '.join(facts))}")
+        others = {key: value for key, value in step.notes.items() if key not in SHOWN_ELSEWHERE}
+        if step.name not in _OWN_SECTION and (
+            facts := _facts(build, others, is_own=step.name in own_names())
+        ):
+            noted.append(f"{step.title}: {shortened(t('; ').join(facts))}")
     blocks: list[Block] = []
     if warned:
         blocks += [Text(t("The steps warned of:")), Bullets(_few(warned))]
@@ -242,24 +253,30 @@ def _notes(build: BuildFolder) -> list[Block]:
     return blocks
 
 
-def _facts(build: BuildFolder, notes: dict[str, Any]) -> list[str]:
+def _facts(build: BuildFolder, notes: dict[str, Any], *, is_own: bool) -> list[str]:
     """Each note as `name: value`, one with several values as `name: first 1, second 2`."""
     facts = []
     for key, note in notes.items():
         values = [
-            f"{_readable(name)} {build.clean(str(value))}".strip()
+            f"{_readable(name, is_own=is_own)} {_value(build, value, is_own=is_own)}".strip()
             for name, value in flat(note)
             if value not in (None, "") and "licen" not in f"{key}.{name}".lower()
         ]
-        facts += [f"{_readable(key)}: {', '.join(values)}"] if values else []
+        name = _readable(key, is_own=is_own)
+        facts += [t("{name}: {values}", name=name, values=t(", ").join(values))] if values else []
     return facts
+
+
+def _value(build: BuildFolder, value: Any, *, is_own: bool) -> str:
+    text = build.clean(str(value))
+    return told(text, parts=False) if is_own else text
 
 
 def shortened(text: str) -> str:
     """The text, after its last whole word within NOTE_CHARS with where the rest stands."""
     if len(text) <= NOTE_CHARS:
         return text
-    whole = re.match(r"(?s).*(?=[;,、 ])", text[: NOTE_CHARS + 1])
+    whole = re.match(r"(?s).*(?=[;；,、 ])", text[: NOTE_CHARS + 1])
     return t("{words} … (the rest stands in report.json)", words=whole[0] if whole else text[:NOTE_CHARS])
 
 
@@ -270,6 +287,7 @@ def _few(lines: list[str]) -> list[str]:
     )
 
 
-def _readable(key: str) -> str:
-    """`left_out.too_long` as words."""
-    return " ".join(word for word in key.replace("_", " ").split(".") if not word.isdigit())
+def _readable(key: str, *, is_own: bool) -> str:
+    """`left_out.too_long` as words; those of another package's step stay in its language."""
+    words = (word for word in key.split(".") if not word.isdigit())
+    return " ".join(note_name(word) if is_own else word.replace("_", " ") for word in words)

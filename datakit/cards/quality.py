@@ -369,7 +369,7 @@ def rejects_section(build: BuildFolder) -> Section:
         kinds.append([row["step"], Code(row["name"] or ""), Code(reason), row["records"]])
         for example in row["examples"]:
             place = place_of(build.place(example["source_file"] or ""), example["source_line"])
-            detail = build.clean(example["detail"] or "")
+            detail = told(build.clean(example["detail"] or ""), parts=False)
             examples.append([Code(example["id"]), Code(place), Code(reason), detail])
     return Section(
         t("Left out"),

@@ -146,7 +146,8 @@ def _request(build: BuildFolder) -> Iterator[Block]:
             sum(tokens.answers) / count,
             max(tokens.answers),
         )
-        rows.append([Code(name), count, tokens.turns, *(round(value) for value in shown)])
+        form = t("all") if name == ONE_FORM else Code(name)
+        rows.append([form, count, tokens.turns, *(round(value) for value in shown)])
     if rows:
         yield Text(
             t(

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 import polars as pl
 
+from datakit.core.wording import t
+
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 
 COLUMNS: dict[str, Any] = {
@@ -50,7 +52,8 @@ def place_of(file: str, line: int | None) -> str:
     """Where a record stands, for people: `a/train.jsonl:12`, or `a/instances.json, entry 3`."""
     if line is None:
         return file
-    return f"{file}, entry {line}" if file.lower().endswith(_COUNTED) else f"{file}:{line}"
+    is_counted = file.lower().endswith(_COUNTED)
+    return t("{file}, entry {line}", file=file, line=line) if is_counted else f"{file}:{line}"
 
 
 def empty(columns: dict[str, Any] | None = None) -> pl.DataFrame:

@@ -17,8 +17,8 @@ from pathlib import Path
 from datakit.core.language import Language
 
 CATALOGUE = Path(__file__).parent / "wording_zh.json"
-"""`texts`: what `t` is given; `noted`: forms of sentences that `told` knows. English -> Chinese, with the
-same places for values."""
+"""`texts`: what `t` is given; `noted`: forms of sentences that `told` knows; `notes`: keys of what steps note
+down. English -> Chinese, with the same places for values."""
 WORDS_IN = "_words"
 """Ending of a place in a noted sentence whose value is words that are translated too."""
 _NUMBERS = (
@@ -77,6 +77,18 @@ def told(noted: str, *, parts: bool = True) -> str:
     return "；".join(_clause(clause, parts=parts) for clause in _CLAUSES.split(noted))
 
 
+def note_name(key: str) -> str:
+    """A key of what a step of datakit noted down as words. In Chinese one that is not known, such as the name
+    of an answer form, stays as the recipe has it.
+
+    >>> note_name("left_out")
+    'left out'
+    """
+    if _spoken.get() != "zh":
+        return key if " " in key else key.replace("_", " ")
+    return _catalogue()["notes"].get(key) or _told(key) or key
+
+
 def _clause(clause: str, *, parts: bool = True) -> str:
     """A clause, behind the name of a task too, or each of its parts behind commas that is known."""
     whole = _told(clause)
@@ -126,6 +138,10 @@ def _forms() -> list[tuple[re.Pattern[str], str]]:
 def _pattern(english: str) -> str:
     pieces = _PLACE.split(english)
     return "".join(
-        rf"(?P<{piece}>{_NUMBER if piece in _NUMBERS else '.+?'})" if at % 2 else re.escape(piece)
-        for at, piece in enumerate(pieces)
+        rf"(?P<{piece}>{_values(piece)})" if at % 2 else re.escape(piece) for at, piece in enumerate(pieces)
     )
+
+
+def _values(place: str) -> str:
+    """What may stand at a place; names alone in a list are not the head of a sentence with a colon."""
+    return _NUMBER if place in _NUMBERS else "(?:(?!: ).)+?" if place == "listed" else ".+?"

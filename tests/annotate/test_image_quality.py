@@ -93,7 +93,7 @@ def in_a_chat(picture: Image.Image) -> Image.Image:
     return whole
 
 
-@pytest.mark.parametrize("name", ["0001", "0004", "0031", "0066", "0074", "0095"])
+@pytest.mark.parametrize("name", ["0001", "0004", "0007", "0031", "0066", "0074", "0075", "0095", "0182"])
 def test_clean_screens_white_or_black_have_no_fault(look: Look, name: str) -> None:
     assert look(SCREENS / f"{name}.jpg")["picture_faults"] == []
 
@@ -120,6 +120,16 @@ def test_clean_screens_white_or_black_have_no_fault(look: Look, name: str) -> No
 def test_planted_fault_is_named(tmp_path: Path, look: Look, change: Change, fault: str) -> None:
     change(load_rgb(WHITE)).save(tmp_path / "poor.jpg", quality=85)
     assert fault in look(tmp_path / "poor.jpg")["picture_faults"]
+
+
+@pytest.mark.parametrize(("inner", "outer"), [("0100", "0135"), ("0115", "0150"), ("0190", "0025")])
+def test_a_white_screen_on_a_white_screen_is_framed(
+    tmp_path: Path, look: Look, inner: str, outer: str
+) -> None:
+    whole = load_rgb(SCREENS / f"{outer}.jpg").resize((720, 1560))
+    whole.paste(load_rgb(SCREENS / f"{inner}.jpg").resize((432, 936)), (144, 312))
+    whole.save(tmp_path / "poor.jpg", quality=85)
+    assert look(tmp_path / "poor.jpg")["picture_faults"] == ["framed"]
 
 
 def test_nearly_blank_page_is_neither_light_nor_dark_besides(tmp_path: Path, look: Look) -> None:

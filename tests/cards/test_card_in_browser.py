@@ -151,6 +151,10 @@ def test_a_print_shows_what_is_folded_and_one_record_as_it_is_trained(tab: Tab) 
     tab.emulate_media(media="print", color_scheme="dark")
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not tab.locator("nav").is_visible()
+    boxes = tab.evaluate(
+        "[...document.querySelectorAll('th button')].map(node => getComputedStyle(node).display)"
+    )
+    assert set(boxes) == {"contents"}, "Chromium repeats no table head on the next page that holds a button"
     for folded in tab.locator("#verdict details td, details.constant pre").all():
         assert folded.evaluate("node => node.checkVisibility()")
     chats = [chat.evaluate("node => node.checkVisibility()") for chat in tab.locator("#gallery .chat").all()]

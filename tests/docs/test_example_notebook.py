@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -75,3 +77,15 @@ def test_committed_notebook_is_small_and_names_no_place_of_a_machine() -> None:
     text = run_notebook.NOTEBOOK.read_text("utf-8")
     assert len(text) < 200_000
     assert re.findall(r"/(?:tmp|home|root|Users)/", text) == []
+
+
+def test_without_jupyters_packages_the_script_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "nbformat.py").write_text("raise ModuleNotFoundError(name='nbformat')", "utf-8")
+    told = subprocess.run(
+        [sys.executable, run_notebook.__file__],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 1
+    assert told.stderr.strip() == "nbformat is not installed. Install it: pip install -e '.[test]'"

@@ -18,7 +18,7 @@ from datakit.library import build
 from datakit.reviewing.chosen import Choice, chosen
 from datakit.reviewing.pinyin import typed_forms
 from datakit.reviewing.records import PageRecords
-from datakit.reviewing.words import words_in
+from datakit.reviewing.words import WORDS, words_in
 from tests.support.card_builds import ecom
 from tests.support.edited_builds import edit_records
 from tests.support.review_builds import HOSTILE, review_build, review_project
@@ -274,3 +274,10 @@ def test_decisions_go_where_the_recipe_reads_them_and_nobody_is_left_to_wonder(t
     assert overrides_file(folder) == tmp_path / "decided.jsonl"
     assert unread(folder, tmp_path / "decided.jsonl") == ""
     assert "No step of" in unread(folder, tmp_path / "other.jsonl")
+
+
+def test_what_a_screen_reader_is_told_has_no_place_left_open() -> None:
+    page = Path(__file__).resolve().parents[2] / "datakit" / "reviewing" / "page" / "page.html"
+    names = re.findall(r'data-name="(\w+)"', page.read_text("utf-8"))
+    assert names
+    assert [name for name in names if "{" in WORDS[name][0]] == []
