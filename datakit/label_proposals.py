@@ -12,6 +12,7 @@ from datakit.artifacts.changed_files import edit_of_build
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.labels import LabelSet
 from datakit.core.regular_files import read_regular
+from datakit.core.shown_path import show_path
 from datakit.evaluation.evaluation import Options
 from datakit.evaluation.from_build import evaluate
 from datakit.evaluation.label_audit.last_evaluation import Mistakes, last_mistakes, mistakes_in
@@ -94,7 +95,8 @@ class Proposals:
         path = Path(own.labels.path)
         if own.labels.digest != labels.digest:
             raise UserError(
-                f"{path} was edited since {self.build.path} was made, so these proposals are of another file",
+                f"{show_path(path)} was edited since {self.build.path} was made, so these proposals are of "
+                "another file",
                 remedy=f"Build again (datakit build {self.build.report.recipe}), and propose again.",
             )
         if self.build.manifest.settings != settings_digest(recipe, recipe.context(), None):
@@ -105,7 +107,7 @@ class Proposals:
             )
         before = read_regular(path)
         if before != labels.content:
-            raise UserError(f"{path} was edited just now", remedy="Run the same command again.")
+            raise UserError(f"{show_path(path)} was edited just now", remedy="Run the same command again.")
         after = label_file.edited(before, path, labels, accepted)
         diff = label_file.difference_of(before, after, path, self.build.place(str(path)))
         return Edited(path, before, after, diff)

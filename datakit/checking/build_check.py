@@ -14,10 +14,10 @@ from datakit.checking.records_file import gpus_of, names_in
 from datakit.checking.training import Training
 from datakit.core.errors import UserError
 from datakit.core.registry import find
+from datakit.core.shown_path import show_path
 from datakit.core.task_blocks import flat_steps
 from datakit.core.transform import Artifact
 from datakit.recipe.recipe import Recipe
-from datakit.recipe.yaml_file import show_path
 from datakit.run.build import BuildFailed
 
 _EXAMPLES = 3

@@ -24,7 +24,7 @@ from datakit.checking.tally import Lengths, Tally
 from datakit.checking.training import Training
 from datakit.core.dataset_info import TAGS
 from datakit.core.errors import UserError
-from datakit.recipe.yaml_file import show_path
+from datakit.core.shown_path import show_path
 
 _READ_BY_NAME = ("system", "tools", "images", "videos", "audios")
 _ALPACA = ("input", "history")

@@ -15,7 +15,7 @@ from datakit.checking.rows import KINDS, READ
 from datakit.core.dataset_info import COLUMNS, FORMATTINGS, TAGS
 from datakit.core.errors import did_you_mean
 from datakit.core.regular_files import read_regular, read_regular_text
-from datakit.recipe.yaml_file import show_path
+from datakit.core.shown_path import show_path
 
 _VITAL = tuple(TAGS)[:4]
 _KEYS = ("formatting", "ranking", "subset", "split", "folder", "num_samples", "columns", "tags", "file_name")

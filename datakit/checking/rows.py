@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from datakit.core.regular_files import check_regular, open_regular_text, read_regular, regular
-from datakit.recipe.yaml_file import show_path
+from datakit.core.shown_path import show_path
 
 KINDS = {"json": "json", "jsonl": "json", "csv": "csv", "parquet": "parquet", "arrow": "arrow", "txt": "text"}
 """File endings that the trainer reads -> its loader."""

@@ -12,7 +12,7 @@ from datakit.checking.templates import TEMPLATES, media_of
 from datakit.checking.training import Training
 from datakit.core.errors import did_you_mean
 from datakit.core.qwen_models import misspelt
-from datakit.recipe.yaml_file import show_path
+from datakit.core.shown_path import show_path
 from datakit.training.family import family_of
 from datakit.training.keys import check_as_written, known_keys
 from datakit.training.other_words import explained

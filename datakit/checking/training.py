@@ -19,8 +19,9 @@ from datakit.core.errors import UserError
 from datakit.core.pixels import TRAINER, TrainerLimits
 from datakit.core.plain_yaml import YamlFault, parse
 from datakit.core.regular_files import read_regular
+from datakit.core.shown_path import show_path
 from datakit.core.visible import texts_in, visible
-from datakit.recipe.yaml_file import YamlFile, load_yaml, show_path
+from datakit.recipe.yaml_file import YamlFile, load_yaml
 from datakit.training import deepspeed
 
 DEFAULT_CUTOFF = 2048

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datakit.core.counted import counted
+from datakit.core.shown_path import show_path
 
 if TYPE_CHECKING:
     from datakit.ablation.builds import Made, Wanted
@@ -72,7 +73,7 @@ def tell(call: Call, made: Made, result: Comparison | None, planned: Sequence[Co
     if call.as_json:
         print_json(_document(call, made, result, planned))
         return
-    click.echo(f"Ablation: {made.folder.path}")
+    click.echo(f"Ablation: {show_path(made.folder.path)}")
     if made.stale:
         click.echo(f"Warning: stale: recipe or data were edited since {', '.join(made.stale)} was built")
     if result is None:

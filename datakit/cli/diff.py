@@ -84,7 +84,7 @@ def command(
     from datakit.cli.tables import print_json
     from datakit.compared_builds import compare
     from datakit.core.errors import Exit
-    from datakit.recipe.yaml_file import show_path
+    from datakit.core.shown_path import show_path
 
     limits = limits_of(fail_on)
     texts = ALL_TEXTS if is_all else max(limit or 0, MOST_TEXTS)

@@ -180,10 +180,10 @@ def _take_over(archive: Path, of: Path | None, *, quiet: bool) -> tuple[Path, Ta
     from datakit.artifacts.build_folder import BuildFolder, builds_in
     from datakit.core.errors import UserError
     from datakit.core.scripts import shell_words
+    from datakit.core.shown_path import show_path
     from datakit.evaluation.taking_over import build_of, take_over
     from datakit.handoff.other_base import other_base
     from datakit.recipe.recipe import project_of
-    from datakit.recipe.yaml_file import show_path
 
     if archive.is_file() and is_ablation_results(archive):
         raise UserError(
@@ -226,8 +226,8 @@ def _enter(
 ) -> Path | None:
     """Enters the scores into the project's ledger and its data card; the ledger, None without a project."""
     from datakit.cli.tables import print_kept
+    from datakit.core.shown_path import show_path
     from datakit.evaluation.entering import enter_scores
-    from datakit.recipe.yaml_file import show_path
 
     ledger, added = enter_scores(results, written, build, print_kept if not quiet else None)
     if ledger is None:
@@ -244,10 +244,10 @@ def show(result: Evaluated, written: list[Path], build: BuildFolder) -> None:
     """Prints the scores of a file of answers."""
     from datakit.artifacts.metric_names import metric, shown
     from datakit.cli.tables import print_table
+    from datakit.core.shown_path import show_path
     from datakit.evaluation.beside import chance, last_score, shown_beside
     from datakit.evaluation.page import lead, notices
     from datakit.evaluation.page_parts import percent
-    from datakit.recipe.yaml_file import show_path
 
     evaluation = result.evaluation
     click.echo(lead(evaluation))

@@ -10,6 +10,7 @@ import click
 
 from datakit.cli.machine_options import command_again, machine_of, machine_options, refuse_machine_options
 from datakit.cli.recipe_path import set_option
+from datakit.core.shown_path import show_path
 
 if TYPE_CHECKING:
     from datakit.kfold.builds import Made, Wanted
@@ -142,7 +143,7 @@ def _tell(made: Made, wanted: Wanted, join: Join | None, *, as_json: bool) -> No
     if as_json:
         print_json(_document(made, wanted, join, doubted, found, outside))
         return
-    lines = [f"Folds: {made.folder.path}"]
+    lines = [f"Folds: {show_path(made.folder.path)}"]
     if not made.as_they_stand:
         lines.append(
             f"Results: {made.new:,} made, {made.cached:,} taken from the store, {made.cost_usd:.4f} USD"
@@ -236,7 +237,7 @@ def _status(wanted: Wanted) -> int:
     if record is None:
         if folder.numbers:
             raise no_folds(folder, wanted.command)
-        click.echo(f"There are no folds in {folder.path}\nNext: {wanted.command}")
+        click.echo(f"There are no folds in {show_path(folder.path)}\nNext: {wanted.command}")
         return 0
     check_choice(wanted, recipe, folder)
     lines = status_of(

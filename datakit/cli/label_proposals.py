@@ -65,6 +65,7 @@ def propose(
     from datakit.artifacts.tasks import of_task
     from datakit.cli.tables import print_json
     from datakit.core.errors import UserError
+    from datakit.core.shown_path import show_path
     from datakit.label_proposals import Proposals
 
     if ask and (ids or as_json):
@@ -83,9 +84,8 @@ def propose(
     if as_json:
         print_json(_document(found, accepted, edited))
     elif edited is not None:
-        click.echo(
-            f"\nWritten: {edited.path}, {_count(accepted)}. Build again: datakit build {_recipe(found)}"
-        )
+        written = f"{show_path(edited.path)}, {_count(accepted)}"
+        click.echo(f"\nWritten: {written}. Build again: datakit build {_recipe(found)}")
     return 0
 
 

@@ -51,21 +51,22 @@ def audit(build: Path, limit: int, task: str | None, as_json: bool) -> int:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.artifacts.tasks import of_task
     from datakit.cli.tables import print_json
+    from datakit.core.shown_path import show_path
     from datakit.evaluation.label_audit.audit import audit as look
+    from datakit.evaluation.label_audit.audit import labels_path
 
-    result = look(of_task(BuildFolder.open(build), task))
+    folder = of_task(BuildFolder.open(build), task)
+    result = look(folder)
     if as_json:
         print_json(result.model_dump())
     else:
-        _print(result, said(build, task), limit)
+        _print(result, show_path(labels_path(folder)), said(build, task), limit)
     return 0
 
 
-def _print(result: LabelAudit, build: str, limit: int) -> None:
+def _print(result: LabelAudit, labels_file: str, build: str, limit: int) -> None:
     read = "" if result.read == result.records else f", {result.read:,} of them looked at"
-    click.echo(
-        f"{result.labels_file}: {counted(result.records, 'record')} with a text in `{result.column}`{read}"
-    )
+    click.echo(f"{labels_file}: {counted(result.records, 'record')} with a text in `{result.column}`{read}")
     if result.edited:
         click.echo(f"Note: {result.edited}")
     if result.evaluation:
@@ -87,7 +88,7 @@ def _print(result: LabelAudit, build: str, limit: int) -> None:
     if result.few:
         few = "、".join(f"{name} ({count})" for name, count in result.few.items())
         click.echo(f"Clauses and keywords not judged, fewer than 3 texts: {few}")
-    for line in _next(result, build):
+    for line in _next(result, labels_file, build):
         click.echo(line)
 
 
@@ -133,7 +134,7 @@ def _pair(pair: LabelPair) -> tuple[str, ...]:
     return names, str(pair.mistakes), f"{pair.alike} of {pair.records}", "yes" if pair.declared else "no"
 
 
-def _next(result: LabelAudit, build: str) -> Iterator[str]:
+def _next(result: LabelAudit, labels_file: str, build: str) -> Iterator[str]:
     """What is to be done, with the lines that it takes."""
     from datakit.evaluation.label_audit.audit import has_findings
 
@@ -141,7 +142,7 @@ def _next(result: LabelAudit, build: str) -> Iterator[str]:
         yield "Nothing stands out. Look at the records themselves: datakit why BUILD ID"
         return
     yield ""
-    yield f"Next: mend {result.labels_file}, build again, and look again: datakit labels audit {build}"
+    yield f"Next: mend {labels_file}, build again, and look again: datakit labels audit {build}"
     if result.pairs:
         yield f"Words that tell the labels of a pair apart, to be written in: datakit labels propose {build}"
         yield "Sentences to add to the descriptions, to be read first:"

@@ -11,6 +11,7 @@ import click
 from datakit.cli.build_path import BuildPath
 from datakit.cli.page_options import page_options
 from datakit.core.counted import counted
+from datakit.core.shown_path import show_path
 
 if TYPE_CHECKING:
     from datakit.next_records import NextRecords
@@ -122,7 +123,7 @@ def _tell(found: NextRecords, account: dict[str, Any]) -> None:
         click.echo(f"None of {counted(found.unlabelled, 'record')} without a label is to be proposed.")
         return
     of = f"{len(found.proposals):,} of {counted(found.unlabelled, 'record')} without a label"
-    click.echo(f"{of}: {place}")
+    click.echo(f"{of}: {show_path(Path(place))}")
     for why, words in _COUNTED.items():
         if times[why]:
             click.echo(f"  {times[why]:>5,} {words}")

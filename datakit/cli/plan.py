@@ -163,7 +163,7 @@ def _figure(most: str, value: float | None, form: str) -> str:
 
 
 def _verdict(plan: Plan) -> str:
-    from datakit.recipe.yaml_file import show_path
+    from datakit.core.shown_path import show_path
 
     place = show_path(Path(plan.folder))
     if plan.unchanged:

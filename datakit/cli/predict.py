@@ -11,6 +11,7 @@ import click
 from datakit.cli.build_path import BuildPath
 from datakit.cli.numbers import FiniteNumber
 from datakit.core.counted import counted
+from datakit.core.shown_path import show_path
 
 if TYPE_CHECKING:
     from datakit.serving.answer_table import Columns
@@ -206,7 +207,7 @@ def _table(
     from datakit.serving.answer_table import write_table
 
     written = write_table(path, items, answers, columns, missing)
-    click.echo(f"Table: {written.path} ({counted(len(items), 'row')})", err=as_json)
+    click.echo(f"Table: {show_path(written.path)} ({counted(len(items), 'row')})", err=as_json)
     if written.filled:
         click.echo(f"{len(written.filled):,} of them have {missing!r} where there is no answer.", err=as_json)
     if written.kept is not None:

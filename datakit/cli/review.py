@@ -12,6 +12,7 @@ import click
 from datakit.cli.build_path import BuildPath
 from datakit.cli.page_options import page_options
 from datakit.core.counted import counted
+from datakit.core.shown_path import plain_path, show_path
 
 if TYPE_CHECKING:
     from datakit.artifacts.build_folder import BuildFolder
@@ -132,9 +133,9 @@ def command(
     elif not records.count:
         click.echo("No record is to be reviewed.")
     elif exported is not None:
-        click.echo(f"{counted(records.count, 'record')} for {exported[0]}: {exported[1]}")
-    else:
-        click.echo(f"{counted(records.count, 'record')} to review: {page}")
+        click.echo(f"{counted(records.count, 'record')} for {exported[0]}: {show_path(exported[1])}")
+    elif page is not None:
+        click.echo(f"{counted(records.count, 'record')} to review: {show_path(page)}")
     return 0
 
 
@@ -182,7 +183,7 @@ def serve_page(
     page = write(records, build, out, most=0, kind=kind)
     with Server(Review(page.parent, decisions), port) as server:
         click.echo(f"Review {counted(records.count, 'record')} at {server.address}")
-        click.echo(f"Decisions go into {decisions.path}. Ctrl-C ends it.")
+        click.echo(f"Decisions go into {show_path(decisions.path)}. Ctrl-C ends it.")
         notes = [*oddities(lines, decisions.path.name, now()), *_met(decisions, lines, records)]
         if words := unread(records.build, decisions.path):
             notes.append(words)
@@ -191,7 +192,7 @@ def serve_page(
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
-            click.echo(f"{counted(len(decisions.lines()), 'decision')} in {decisions.path}")
+            click.echo(f"{counted(len(decisions.lines()), 'decision')} in {show_path(decisions.path)}")
     return 0
 
 
@@ -227,7 +228,7 @@ def _import(records: PageRecords, found: Imported, into: Path | None, *, as_json
         click.echo(f"Left out: {len(found.left_out) - _NAMED:,} more (--json names all)", err=True)
     doubled = f"; {added.doubled:,} said the same again" if added.doubled else ""
     before = f"{added.before:,} stood there before{doubled}."
-    click.echo(f"{counted(added.new, 'decision')} added to {target.path}; {before}")
+    click.echo(f"{counted(added.new, 'decision')} added to {show_path(target.path)}; {before}")
     if words:
         click.echo(f"Note: {words}", err=True)
     return 0
@@ -244,7 +245,7 @@ def overrides_file(build: BuildFolder) -> Path:
     for step in recipe.steps if recipe is not None else ():
         if step.name == "curate.overrides" and step.task in ("", task):
             assert recipe is not None  # it has this step
-            return (recipe.path.parent / str(step.transform.model_dump()["path"])).absolute()
+            return plain_path(recipe.path.parent / str(step.transform.model_dump()["path"]))
     project = recipe.project if recipe is not None else whole.path.absolute().parent.parent
     return project / "overrides" / f"{_name(build)}.jsonl"
 
@@ -257,9 +258,8 @@ def unread(build: BuildFolder, file: Path) -> str:
     task = build.path.name if build.whole is not None else ""
     recipe = recipe_of(whole)
     if recipe is None:
-        return (
-            f"The recipe of {whole.path} is gone, or does not check, so nobody knows whether it reads them."
-        )
+        gone = f"The recipe of {show_path(whole.path)} is gone, or does not check"
+        return f"{gone}, so nobody knows whether it reads them."
     steps = [step for step in recipe.steps if step.name == "curate.overrides" and step.task in ("", task)]
     paths = [recipe.path.parent / str(step.transform.model_dump()["path"]) for step in steps]
     if file.resolve() in [path.resolve() for path in paths]:
@@ -267,7 +267,7 @@ def unread(build: BuildFolder, file: Path) -> str:
     shown = Path(os.path.relpath(file.absolute(), recipe.path.parent)).as_posix()
     block = f" in the block of the task {task}" if task else ""
     return (
-        f"No step of {recipe.path} reads them. Add one{block}, behind guard.label: "
+        f"No step of {show_path(recipe.path)} reads them. Add one{block}, behind guard.label: "
         f"`- curate.overrides: {{path: {shown}}}`"
     )
 
@@ -288,13 +288,14 @@ def write(
     is_one = records.count <= (ONE_FILE_MOST if most is None else most)
     usual = build.with_name(f"{_name(records.build)}-{kind}" + (".html" if is_one else ""))
     target = (out or usual).absolute()
+    shown = show_path(target)
     if is_one:
         if target.is_dir():
-            raise UserError(f"{target} is a folder", remedy="Name a file, such as review.html.")
+            raise UserError(f"{shown} is a folder", remedy="Name a file, such as review.html.")
         write_page(records, target, _progress)
         return target
     if target.exists() and not is_ours(target):
-        raise UserError(f"{target} is there, and no review", remedy="Name another folder with --out.")
+        raise UserError(f"{shown} is there, and no review", remedy="Name another folder with --out.")
     write_folder(records, target, _progress)
     return target / "index.html"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from datakit.cli.build_path import BuildPath
+from datakit.core.shown_path import show_path
 
 EPILOG = """\b
 Examples:
@@ -60,7 +61,7 @@ def command(build: Path, name: str | None, as_json: bool) -> int:
         )
         return 0 if valid else 1
     for fault in found.faults:
-        click.echo(f"Note: {found.path}: {fault}; it counts for nothing", err=True)
+        click.echo(f"Note: {show_path(found.path)}: {fault}; it counts for nothing", err=True)
     for one in valid:
         click.echo(f"Signed by {one.name} on {one.date}: {folder.report.name}, content {content[:12]}")
     if not valid:

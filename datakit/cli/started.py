@@ -15,7 +15,7 @@ from datakit.artifacts.build_folder import BuildFolder
 from datakit.cli.verdict_lines import lines_of
 from datakit.core.counted import counted
 from datakit.core.scripts import shell_words
-from datakit.recipe.yaml_file import show_path
+from datakit.core.shown_path import show_path
 from datakit.starting.first_build import FirstBuild
 from datakit.starting.own_data import OwnProject
 from datakit.starting.readme import LOOK

@@ -16,8 +16,8 @@ import orjson
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import BuildReport, StepReport
 from datakit.cli.verdict_lines import as_plain, lines_of
+from datakit.core.shown_path import show_path
 from datakit.core.visible import raw_stream, visible, visible_json
-from datakit.recipe.yaml_file import show_path
 from datakit.run.build import BuildResult
 
 if TYPE_CHECKING:

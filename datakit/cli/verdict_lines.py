@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datakit.artifacts.report import Finding
-from datakit.recipe.yaml_file import show_path
+from datakit.core.shown_path import show_path
 from datakit.verdict import command_of
 
 MOST = 4

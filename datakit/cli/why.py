@@ -80,7 +80,7 @@ def _resolve(place: Path, overrides: tuple[str, ...]) -> tuple[Recipe | None, Pa
 def show(story: Story, width: int | None) -> None:
     """Prints a record's life, texts cut to `width` signs."""
     from datakit.core.record import place_of
-    from datakit.recipe.yaml_file import show_path
+    from datakit.core.shown_path import show_path
 
     source = place_of(story.source_file, story.source_line) if story.source_file else ""
     _tell(f"{story.id}  from {source or 'an unknown source'}", width)
@@ -146,7 +146,8 @@ def _answer(answer: Answer) -> str:
 def _value(value: Any, width: int | None) -> str:
     import json
 
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    is_said = isinstance(value, str) and value.strip()  # an empty text would be an empty line
+    text = value if is_said else json.dumps(value, ensure_ascii=False, default=str)
     return _cut(text, width)
 
 

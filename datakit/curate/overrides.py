@@ -25,6 +25,7 @@ from datakit.core.transform import Columns, Renderer, TableTransform
 from datakit.core.wording import later, t
 from datakit.curate._belonging import PSEUDO, REVIEWED, SOURCE, gives_source
 from datakit.curate._decisions import Outcome, decided
+from datakit.curate._moved import now_under
 
 DROPPED = "dropped_by_review"
 _READ = ("id", "images", "label", "text")
@@ -197,9 +198,15 @@ class _Work:
         if self.other_tasks:
             self.elsewhere = [line for id_ in missing for line in by_id[id_]]
             return
-        ids = frame.select("id").collect()["id"].to_list() if len(missing) < 100 and missing else []
-        for id_ in sorted(missing):
-            self.faults += [("no_record", line, did_you_mean(id_, ids)) for line in by_id[id_]]
+        if not missing:
+            return
+        rows = frame.select([name for name in _READ if name in columns]).collect().to_dicts()
+        ids = [row["id"] for row in rows] if len(missing) < 100 else []
+        lost = [line for id_ in sorted(missing) for line in by_id[id_]]
+        moved = now_under(lost, rows, self.context)
+        for line in lost:
+            hint = moved.get(line.number) or did_you_mean(line.override.id, ids)
+            self.faults.append(("no_record", line, hint))
 
     def _record(self, row: Mapping[str, Any], lines: Sequence[OverrideLine]) -> None:
         pictures = [self.context.files.sha256(path) for path in row["images"] or ()]

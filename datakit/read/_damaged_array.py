@@ -11,9 +11,11 @@ from datakit.read._encoded_lines import line_fault
 
 _READER = json.JSONDecoder()
 _GAP = re.compile(r"[\s\ufeff]*")
-_MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
-"""What a value is made of: texts as a whole, and the signs between values."""
 _NEXT = re.compile(r",[\s\ufeff]*(?=\{)")
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_MARK = re.compile(rf"{_TEXT}|[\[\]{{}},]", re.DOTALL)
+"""What a value is made of: texts as a whole, and the signs between values."""
+_NAME = re.compile(rf"[\s\ufeff]*({_TEXT})[\s\ufeff]*:[\s\ufeff]*", re.DOTALL)
 _LIST = re.compile(r'[\s\ufeff]*(\{(?:\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*"|[\w.+-]+)\s*,)*\s*"[^"\\]*"\s*:\s*)?\[')
 """The array itself, or an object in which it stands after plain values."""
 _LOOKED_AT = 50
@@ -53,7 +55,7 @@ def _one_after_another(text: str, encoding: str, start: int, opening: str) -> li
     while text[at : at + 1] not in ("]", ""):
         line, counted = line + text.count("\n", counted, at), at
         value, end, fault = _value_at(text, at)
-        if not _is_followed(text, end) and not fault:
+        if not fault and not _is_followed(text, end, value):
             if isinstance(value, dict) and text.startswith("{", _after_gap(text, end)):
                 return None  # no comma between two that are whole
             fault = "more follows after the value"
@@ -76,14 +78,10 @@ def _between_like_ones(text: str, encoding: str, start: int, opening: str) -> li
     at = _after_gap(text, start)
     while at < last:
         value, end, fault = _value_at(text, at)
-        if fault or not _is_like(value, names) or not _is_followed(text, end):
-            gaps = (
-                gap
-                for gap in _NEXT.finditer(text, at, last)
-                if _is_like(_value_at(text, gap.end())[0], names)
-            )
-            gap = next(gaps, None)
-            end, value, fault = gap.start() if gap else last, None, fault or "more follows after the value"
+        if fault or not _is_like(value, names) or not _is_followed(text, end, value):
+            next_at = _next_like(text, at, last, names)
+            end, value = next_at if next_at >= 0 else last, None
+            fault = fault or "more follows after the value"
         elements.append(_element(value, fault, text[at:end], encoding, 1 + text.count("\n", 0, at)))
         end = _after_gap(text, end)
         at = _after_gap(text, end + 1) if text.startswith(",", end) else end
@@ -95,6 +93,33 @@ def _is_like(value: Any, names: set[str]) -> bool:
     return isinstance(value, dict) and 4 * len(names & value.keys()) >= 3 * len(names)
 
 
+def _next_like(text: str, at: int, most: int, names: set[str]) -> int:
+    """Where the gap before the next element with the usual names starts, at `most`; -1 where none is."""
+    for gap in _NEXT.finditer(text, at, most):
+        value = _value_at(text, gap.end())[0]
+        if _is_like(value, names) and not _is_rest(value, names, _names_up_to(text, at, gap.start())):
+            return gap.start()
+    return -1
+
+
+def _is_rest(value: dict[str, Any], names: set[str], before: set[str]) -> bool:
+    """Whether an object is the rest of a damaged one: a brace before a name makes one of all others."""
+    return bool(before & (names - value.keys())) and not before & value.keys()
+
+
+def _names_up_to(text: str, at: int, end: int) -> set[str]:
+    """The names of a damaged object's values that stand whole before `end`."""
+    names: set[str] = set()
+    at += text.startswith("{", at)
+    while at < end and (name := _NAME.match(text, at, end)):
+        _, value_end, fault = _value_at(text, name.end())
+        if fault:
+            break
+        names.add(_said(name))
+        at = _after_gap(text, value_end) + 1
+    return names
+
+
 def _value_at(text: str, at: int) -> tuple[Any, int, str]:
     """The value that stands there, where it ends, and what is wrong with it."""
     try:
@@ -103,8 +128,23 @@ def _value_at(text: str, at: int) -> tuple[Any, int, str]:
         return None, at, getattr(error, "msg", "") or "a value that is too long or too deep"
 
 
-def _is_followed(text: str, end: int) -> bool:
-    return text[(end := _after_gap(text, end)) : end + 1] in (",", "]")
+def _is_followed(text: str, end: int, value: Any) -> bool:
+    """Whether an element ends there: at the end of the list, or at a comma behind which it does not go on.
+
+    It goes on with a name that it does not have: a brace too many closed it early. With one that it has
+    begins another, whose opening brace is missing.
+    """
+    end = _after_gap(text, end)
+    if not text.startswith(",", end):
+        return text.startswith("]", end)
+    name = _NAME.match(text, end + 1)
+    return name is None or not isinstance(value, dict) or _said(name) in value
+
+
+def _said(name: re.Match[str]) -> str:
+    """A name without its quotation marks; as it stands there where it is damaged."""
+    value, _, fault = _value_at(name.string, name.start(1))
+    return name[1] if fault else str(value)
 
 
 def _element(value: Any, fault: str, text: str, encoding: str, line: int) -> Element:
@@ -123,9 +163,9 @@ def _end_of(text: str, at: int, names: set[str], opening: str) -> int:
     end = _balanced_end(text, at)
     if end < 0 or not _is_whole(text, end):
         end = -1
-    for gap in _NEXT.finditer(text, at, end if end >= 0 else len(text)):
-        if _is_like(_value_at(text, gap.end())[0], names):
-            return gap.start()
+    next_at = _next_like(text, at, end if end >= 0 else len(text), names)
+    if next_at >= 0:
+        return next_at
     last = text.rfind("]")
     return end if end >= 0 else last if last > at and _is_end(text[last:], opening) else -1
 
@@ -135,8 +175,8 @@ def _is_whole(text: str, end: int) -> bool:
     if text.startswith("]", end):
         return True
     following = _after_gap(text, end + 1)
-    _, value_end, fault = _value_at(text, following)
-    return text[following : following + 1] in ("{", "[") if fault else _is_followed(text, value_end)
+    value, value_end, fault = _value_at(text, following)
+    return text[following : following + 1] in ("{", "[") if fault else _is_followed(text, value_end, value)
 
 
 def _balanced_end(text: str, at: int) -> int:
@@ -145,11 +185,16 @@ def _balanced_end(text: str, at: int) -> int:
     for mark in _MARK.finditer(text, at):
         if mark[0] in ("{", "["):
             depth += 1
-        elif depth == 0 and mark[0] in (",", "]"):
+        elif depth == 0 and mark[0] in (",", "]") and _ends(text, at, mark.start()):
             return mark.start()
         elif mark[0] in ("}", "]"):
             depth = max(0, depth - 1)  # a bracket too many closes nothing
     return -1
+
+
+def _ends(text: str, at: int, end: int) -> bool:
+    """Whether a damaged element ends at a comma: behind it stands no name that this one does not have."""
+    return _is_followed(text, end, dict.fromkeys(_names_up_to(text, at, end)))
 
 
 def _usual_names(text: str) -> set[str]:

@@ -15,7 +15,7 @@ from datakit.read._damaged_array import Element, elements_of
 from datakit.read._encoded_lines import opened
 from datakit.read._files import BOM_BYTES, encoding_of, is_bytewise, unreadable
 from datakit.read._json_values import has_surrogates, json_value, said
-from datakit.read._known_files import COCO
+from datakit.read._known_files import COCO, captions_of
 from datakit.read._rows import Block, reject_at
 
 
@@ -100,6 +100,8 @@ def _list_in(value: Any, path: Path) -> list[Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path} holds a {type(value).__name__}, not a list of rows")
     lists = [name for name, inner in value.items() if isinstance(inner, list)]
+    if fault := captions_of(value, path):
+        raise fault
     if {"annotations", "categories"} <= value.keys() or {"annotations", "images"} <= value.keys():
         raise UserError(f"{path}: these are boxes as COCO has them", remedy=COCO)
     if len(lists) != 1:

@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from datakit.artifacts.names import DATASET_INFO, MANIFEST, RECORDS
 from datakit.core.errors import UserError
 from datakit.core.regular_files import regular
+from datakit.core.scripts import shell_words
+from datakit.core.shown_path import show_path
 from datakit.read._column_names import PICTURE_SUFFIXES
 
 _HEAD = 4096
@@ -21,7 +24,15 @@ _YOLO_KEYS = re.compile(rb"^(nc|names|train|val):", re.MULTILINE)
 _COCO = "boxes as COCO has them"
 BOXES = "No reader takes them: convert them to COCO's form for read.coco, or to a column for read.jsonl."
 COCO = "read.coco reads such a file: one record per picture, with the column `boxes`."
-_COCO_NAMES = re.compile(r"((instances|captions|person_keypoints)_.*|_annotations\.coco)\.json")
+_COCO_NAMES = re.compile(r"((instances|person_keypoints)_.*|_annotations\.coco)\.json")
+_CAPTIONS = "captions as COCO has them"
+_CAPTION_NAMES = re.compile(r"captions_.*\.json")
+_TO_LINES = (
+    'import json, sys; d = json.load(open(sys.argv[1], encoding="utf-8")); '
+    'n = {i["id"]: i["file_name"] for i in d["images"]}; '
+    '[print(json.dumps({"image": n[a["image_id"]], "caption": a["caption"]})) for a in d["annotations"]]'
+)
+"""Makes JSON Lines of such captions: a line for each, so that a picture with five has five."""
 
 
 def check_file(path: Path) -> None:
@@ -44,6 +55,8 @@ def box_file(path: Path) -> str:
     """What kind of boxes a file holds; "" for any other file."""
     if _COCO_NAMES.fullmatch(path.name) and b'"' in _head(path):
         return _COCO
+    if _CAPTION_NAMES.fullmatch(path.name) and b'"' in _head(path):
+        return _CAPTIONS
     suffix = path.suffix.lower()
     if suffix not in (".xml", ".txt", ".yaml", ".yml"):
         return ""
@@ -64,7 +77,7 @@ def boxes_beside_pictures(files: Iterator[Path]) -> UserError | None:
         if words := box_file(file):
             return UserError(
                 f"{file}: these are {words}, so the folders' names are no labels",
-                remedy=f"{_remedy(words)} For the pictures alone say `labelled: false`.",
+                remedy=f"{_remedy(words, file)} For the pictures alone say `labelled: false`.",
             )
     return None
 
@@ -78,8 +91,8 @@ def folder_remedy(folder: Path) -> str:
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         return "This is a data set that `datasets` saved: read.hub reads it."
     paths = list(islice(_below(folder), _LOOKED_AT))
-    if words := next(filter(None, map(box_file, paths)), ""):
-        return f"In it are {words}. {_remedy(words)}"
+    if told := next(((words, path) for path in paths if (words := box_file(path))), None):
+        return f"In it are {told[0]}. {_remedy(*told)}"
     names = [path.name for path in paths]
     if (folder / "README.md").is_file() and any(name.endswith(".parquet") for name in names):
         return "This is a data set as a hub holds it: read.hub reads it."
@@ -89,8 +102,29 @@ def folder_remedy(folder: Path) -> str:
     return ""
 
 
-def _remedy(words: str) -> str:
-    """What reads boxes of a kind."""
+def captions_of(document: Any, path: Path) -> UserError | None:
+    """The error for captions in COCO's form; None for any other document."""
+    annotations = document.get("annotations") if isinstance(document, dict) else None
+    first = annotations[0] if isinstance(annotations, list) and annotations else None
+    if not isinstance(first, dict) or "caption" not in first or "bbox" in first:
+        return None
+    return UserError(f"{show_path(path)}: these are {_CAPTIONS}", remedy=_to_lines(path))
+
+
+def _to_lines(path: Path) -> str:
+    """How captions become a table, with the commands."""
+    table = Path(show_path(path)).with_suffix(".jsonl")
+    words = f"{shell_words(['python', '-c', _TO_LINES, show_path(path)])} > {shell_words([str(table)])}"
+    return (
+        f"Make a line of each, with `image` and `caption`:\n  {words}\n  Then: "
+        f"{shell_words(['datakit', 'init', str(table)])}, or read.jsonl in a recipe."
+    )
+
+
+def _remedy(words: str, path: Path) -> str:
+    """What reads a file of a kind."""
+    if words == _CAPTIONS:
+        return _to_lines(path)
     return COCO if words == _COCO else BOXES
 
 

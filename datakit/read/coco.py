@@ -17,6 +17,7 @@ from datakit.core.regular_files import read_regular
 from datakit.core.text_encoding import decoded
 from datakit.read._boxes import BoxColumn, BoxesOn
 from datakit.read._files import stamp_of, unreadable
+from datakit.read._known_files import captions_of
 from datakit.read._row_reader import TableReader
 from datakit.read._rows import Block, Plan, reject_at
 from datakit.read._survey import Survey
@@ -115,6 +116,8 @@ def _parsed(path: Path, _stamp: Stamp) -> _CocoFile:
     except orjson.JSONDecodeError as error:
         where = f"{path}:{error.lineno}:{error.colno}"
         raise UserError(f"not JSON: {error.msg}", where=where, remedy="Mend the file there.") from None
+    if fault := captions_of(document, path):
+        raise fault
     names = ("images", "annotations", "categories")
     lacking = [name for name in names if not isinstance(document, dict) or name not in document]
     if lacking or not all(isinstance(document[name], list) for name in names):
@@ -131,7 +134,7 @@ def _parsed(path: Path, _stamp: Stamp) -> _CocoFile:
         if not _is_row(entry) or "bbox" not in entry:
             raise UserError(
                 f"{path}: annotation {number} has no `bbox`",
-                remedy="Captions are no boxes; of key points and masks take the file with boxes.",
+                remedy="Of key points and masks take the file with boxes.",
             )
         if (image := _key(entry, "image_id")) not in listed:
             strangers += 1

@@ -11,6 +11,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from datakit.core.errors import UserError
 from datakit.core.plain_yaml import Key, YamlFault, compose, shortened, value_of
 from datakit.core.regular_files import read_regular
+from datakit.core.shown_path import show_path
 from datakit.core.text_encoding import decoded
 
 Place = tuple[int, int]
@@ -33,14 +34,6 @@ class YamlFile:
             key = spelled if spelled in self.places else key[:-1]
         line, column = self.places.get(key, (1, 1))
         return f"{show_path(self.path)}:{line}:{column}"
-
-
-def show_path(path: Path) -> str:
-    """The path as a user would type it: relative to the working folder where it lies below."""
-    try:
-        return path.absolute().relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return str(path)
 
 
 def load_yaml(path: Path) -> YamlFile:

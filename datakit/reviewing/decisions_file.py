@@ -18,6 +18,7 @@ from datakit.core.errors import UserError
 from datakit.core.judged import Seen
 from datakit.core.private_files import open_private
 from datakit.core.regular_files import read_regular
+from datakit.core.shown_path import show_path
 from datakit.core.text_encoding import decoded
 
 
@@ -90,8 +91,8 @@ class DecisionsFile:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise UserError(f"cannot read {self.path}: {error.strerror}") from None
-        return read_overrides(text, str(self.path))
+            raise UserError(f"cannot read {show_path(self.path)}: {error.strerror}") from None
+        return read_overrides(text, show_path(self.path))
 
     def state(self) -> list[Override]:
         """The last decision about each record as it is under review, in the order of the file."""

@@ -26,6 +26,7 @@ from datakit.core.errors import UserError, did_you_mean
 from datakit.core.judged import canonical
 from datakit.core.parameters import describe_fault
 from datakit.core.regular_files import read_regular
+from datakit.core.shown_path import show_path
 from datakit.core.text_encoding import decoded
 from datakit.core.visible import visible
 from datakit.reviewing import argilla, label_studio
@@ -38,6 +39,8 @@ WRITERS: dict[str, Callable[[PageRecords, Path, Unreadable], None]] = {
     "argilla": argilla.write,
 }
 _NAMED = 5
+_DROPPED = "dropped_by_review"
+"""Why a record is left out that a reviewer dropped (curate.overrides): its decision was followed."""
 _MOST_WHO, _MOST_WHY = 200, 2000
 """Characters of a name and a reason that a decision holds."""
 _EXPORT = "Export as JSON: of Label Studio the full JSON (not JSON-MIN), of Argilla records.json."
@@ -68,7 +71,7 @@ def export(records: PageRecords, kind: str, out: Path) -> list[str]:
     """The review for another tool, as a new folder, and what it lacks. Raises UserError for one that is
     there."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is there already", remedy="Name a new folder.")
+        raise UserError(f"{show_path(out)} is there already", remedy="Name a new folder.")
     out.mkdir(parents=True, exist_ok=True)
     unreadable: Unreadable = []
     WRITERS[kind](records, out, unreadable)
@@ -89,7 +92,7 @@ def read_answers(path: Path, records: PageRecords, *, drafts: bool = False) -> I
     try:
         data = read_regular(path)
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+        raise UserError(f"cannot read {show_path(path)}: {error.strerror}") from None
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
@@ -100,7 +103,7 @@ def read_answers(path: Path, records: PageRecords, *, drafts: bool = False) -> I
     else:
         found.lines = read_overrides(decoded(data, path), str(path))
         if not found.lines:
-            raise UserError(f"{path} is empty: it holds no decision", remedy="Download it again.")
+            raise UserError(f"{show_path(path)} is empty: it holds no decision", remedy="Download it again.")
     odd = oddities(found.lines, path.name, now())
     found.notes = [*_strange(found.lines, records, path), *found.notes, *odd]
     return found
@@ -128,7 +131,7 @@ def disagreeing(lines: Sequence[OverrideLine], records: PageRecords, path: Path)
 def _read_tool(document: list[Any], path: Path, found: Imported, *, drafts: bool) -> None:
     """Takes the answers of another tool."""
     if not document:
-        raise UserError(f"{path} is an empty list: it holds no answer", remedy=_EXPORT)
+        raise UserError(f"{show_path(path)} is an empty list: it holds no answer", remedy=_EXPORT)
     when = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
     for answer in _answers(document, path, drafts=drafts):
         if isinstance(answer, Unanswered):
@@ -147,7 +150,8 @@ def _answers(document: list[Any], path: Path, *, drafts: bool) -> Iterator[Answe
     if "responses" in first and "metadata" in first:
         return argilla.answers(document, drafts=drafts, enough=argilla.enough(path))
     raise UserError(
-        f"{path} holds neither annotations of Label Studio nor responses of Argilla", remedy=_EXPORT
+        f"{show_path(path)} holds neither annotations of Label Studio nor responses of Argilla",
+        remedy=_EXPORT,
     )
 
 
@@ -208,10 +212,12 @@ def _strange(lines: Sequence[OverrideLine], records: PageRecords, path: Path) ->
     own = records.seen_by_id
     decisions = [line.override for line in lines]
     strange = [one for one in decisions if one.id not in own]
-    lacking = _left_out(records.build) if strange else frozenset()
+    lacking = _left_out(records.build) if strange else {}
+    strange = [one for one in strange if lacking.get(one.id) != _DROPPED]
     unlabelled = [one for one in strange if one.old is None and one.id in lacking]
     strange = [one for one in strange if one not in unlabelled]
     stale = [one for one in decisions if one.id in own and not own[one.id].is_of(one.judged)]
+    stale = _not_followed(stale, records)
     told = []
     for some, single, several in (
         (strange, "is about no record of this build", "are about no record of this build"),
@@ -223,19 +229,26 @@ def _strange(lines: Sequence[OverrideLine], records: PageRecords, path: Path) ->
         (stale, "is about a record that has changed since", "are about records that have changed since"),
     ):
         if some:
-            of = f"{len(some):,} of {counted(len(lines), 'decision')} in {path}"
+            of = f"{len(some):,} of {counted(len(lines), 'decision')} in {show_path(path)}"
             told.append(f"{of} {single if len(some) == 1 else several}: {named_ids(some)}")
     return [*told, *_unknown_labels(decisions, records, path)]
 
 
-def _left_out(build: BuildFolder) -> frozenset[str]:
-    """Ids of the records that went into no file of the build: those without a label among them, of which
-    `datakit next` proposes some."""
-    return (
-        frozenset(str(line["id"]) for line in build.reject_lines())
-        if build.rejects_file.is_file()
-        else frozenset()
-    )
+def _not_followed(stale: Sequence[Override], records: PageRecords) -> list[Override]:
+    """Those of decisions about another sight that the build did not come from: a record that a reviewer
+    relabelled looks different to the decision that did it."""
+    labels, relabelled = records.build.labels, records.relabelled
+    before = {one: (one.id, canonical(one.old, labels)) for one in stale if one.id in relabelled}
+    seen = records.seen_as(before.values()) if before else {}
+    return [one for one in stale if one not in before or not seen[before[one]].is_of(one.judged)]
+
+
+def _left_out(build: BuildFolder) -> dict[str, str]:
+    """Id -> why, of the records that went into no file of the build: those without a label among them, of
+    which `datakit next` proposes some."""
+    if not build.rejects_file.is_file():
+        return {}
+    return {str(line["id"]): str(line["reason"]) for line in build.reject_lines()}
 
 
 def _unknown_labels(decisions: Sequence[Override], records: PageRecords, path: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -135,17 +135,31 @@ class PageRecords:
     @cached_property
     def seen_by_id(self) -> dict[str, Seen]:
         """Id -> what is judged: decisions about it are told by it."""
+        seen = self.seen_as(zip(self.frame["id"], self._canonical("label"), strict=True))
+        return {id_: one for (id_, _), one in seen.items()}
+
+    @property
+    def relabelled(self) -> frozenset[str]:
+        """Ids of the records whose label the build has from a reviewer."""
+        if not self._is_text("label_by"):
+            return frozenset()
+        return frozenset(self.frame.filter(pl.col("label_by").is_not_null())["id"])
+
+    def seen_as(self, named: Iterable[tuple[str, str | None]]) -> dict[tuple[str, str | None], Seen]:
+        """Id and label -> what would be judged of the record with that label."""
         contents = ImageContents(self.build)
         texts = self.frame["text"].to_list() if self._is_text("text") else [None] * self.count
         chats, brought, columns = chats_of(self.build), brought_of(self.build), column_digests_of(self.build)
-        rows = zip(
-            self.frame["id"], self._canonical("label"), self.frame["images"].to_list(), texts, strict=True
-        )
+        images = self.frame["images"].to_list()
+        place = {id_: at for at, id_ in enumerate(self.frame["id"])}
         return {
-            id_: Seen.of(
-                label, contents.of(images), text, (chats.get(id_), brought.get(id_), columns.get(id_))
+            (id_, label): Seen.of(
+                label,
+                contents.of(images[place[id_]]),
+                texts[place[id_]],
+                (chats.get(id_), brought.get(id_), columns.get(id_)),
             )
-            for id_, label, images, text in rows
+            for id_, label in named
         }
 
     def columns(self) -> Row:

@@ -18,11 +18,11 @@ from datakit.core.counted import counted_with
 from datakit.core.errors import UserError
 from datakit.core.files import FileDigests
 from datakit.core.plain_yaml import yaml_inline
+from datakit.core.shown_path import show_path
 from datakit.core.step_context import StepContext
 from datakit.core.task_blocks import flat_steps, labels_of, task_names
 from datakit.core.transform import Annotator
 from datakit.recipe.recipe import Recipe
-from datakit.recipe.yaml_file import show_path
 from datakit.run import manifest as manifests
 from datakit.run.dry_run import Lookup
 from datakit.run.keys import fingerprint

@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 from datakit.core.errors import DatakitError, UserError, did_you_mean
 from datakit.core.files import FileDigests
 from datakit.core.outcome import Rejected
+from datakit.core.shown_path import show_path
 from datakit.recipe.recipe import Recipe
-from datakit.recipe.yaml_file import show_path
 from datakit.run.annotation import Annotation, LookedUp
 from datakit.run.cache import prices_of
 from datakit.run.columns import check_columns

@@ -294,11 +294,12 @@ def _reject_of(rejects: Iterable[dict[str, Any]], id_: str) -> dict[str, Any] | 
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
+    """The columns that differ. An empty text where there was nothing is no difference."""
     names = [name for name in (*after, *before) if not name.startswith("@")]
     return [
         Change(column=name, before=before.get(name), after=after.get(name))
         for name in dict.fromkeys(names)
-        if before.get(name) != after.get(name)
+        if before.get(name) != after.get(name) and not (before.get(name) is None and after.get(name) == "")
     ]
 
 

@@ -17,15 +17,19 @@ from datakit.core.language import Language, language_of
 from datakit.core.outcome import Batch
 from datakit.core.record import BASE
 from datakit.core.step_context import StepContext
-from datakit.core.training_columns import LOSS, OBJECTS
+from datakit.core.training_columns import LOSS, OBJECTS, plain_name
 from datakit.read._boxes import BOX_COLUMN
-from datakit.read._column_names import names_picture
+from datakit.read._column_names import MESSAGES_NAMES, names_picture
 from datakit.read._row_reader import TableReader
+from datakit.starting.asked import Task
 from datakit.starting.columns import Column, is_plain
 from datakit.starting.pictures import Looked, Spread, are_missing, base_of, looked_at
 from datakit.starting.sources import Source
 
 _BESIDE = (OBJECTS, LOSS)
+_NO_CHATS = ("messages_format",)
+_CHAT_FAULTS = (*_NO_CHATS, "image_places")
+"""Reasons of rejects for what stands in a column of chats."""
 _TEXTS = 60_000
 """Characters that a language is told by."""
 
@@ -139,9 +143,9 @@ def _texts(series: pl.Series) -> list[str]:
     return series.drop_nulls().to_list() if series.dtype == pl.String else []
 
 
-def found_in(source: Source, context: StepContext) -> Found:
+def found_in(source: Source, context: StepContext, task: Task | None = None) -> Found:
     """What a source holds, its pictures found. Raises UserError for one that cannot be read, or is empty."""
-    found = _read(source, context)
+    found = _without_chats(_read(source, context), context, task)
     if found.rejects["image_outside"] * 2 > found.records + found.rejects.total():
         found = _outside(found, context)
     missing = found.missing.paths if found.rejects["image_missing"] > found.records else found.paths.paths
@@ -179,6 +183,28 @@ def _is_there(package: str) -> bool:
     return find_spec(package) is not None
 
 
+def _without_chats(found: Found, context: StepContext, task: Task | None) -> Found:
+    """The same without the column of chats, where it holds none, or its owner wants something else learnt."""
+    reader = found.source.reader()
+    if task == "chats" or not isinstance(reader, TableReader):
+        return found
+    faults = _NO_CHATS if task is None else _CHAT_FAULTS
+    if sum(found.rejects[reason] for reason in faults) <= found.records:
+        return found
+    columns = [name for name in reader.source_columns(context) if plain_name(name) in MESSAGES_NAMES]
+    try:
+        again = _read(found.source.having(drop=columns), context)
+    except UserError:
+        return found
+    if not again.images or not (again.labels or again.texts or again.columns):
+        return found
+    again.doubts.append(
+        f"left out {' and '.join(f'`{name}`' for name in columns)} (`drop` of the reader), which is no "
+        f"column of chats to learn, such as {found.example} (to learn it all the same: --task chats)"
+    )
+    return again
+
+
 def _outside(found: Found, context: StepContext) -> Found:
     """The same where paths are absolute, or lead out of the data's folder by `..`."""
     source = found.source
@@ -208,9 +234,11 @@ def _elsewhere(found: Found, paths: list[str], context: StepContext) -> Found:
 
 def _no_record(found: Found) -> UserError:
     counts = ", ".join(f"{reason} {count:,}" for reason, count in found.rejects.most_common(4))
+    remedy = f"For example {found.example}" if found.example else "Is it the right file?"
+    if sum(found.rejects[reason] for reason in _CHAT_FAULTS):
+        remedy += ". To learn labels or texts of the table instead of its chats: --task classify or caption"
     return UserError(
-        f"no record can be read from {found.source.words}: {counts or 'it is empty'}",
-        remedy=f"For example {found.example}" if found.example else "Is it the right file?",
+        f"no record can be read from {found.source.words}: {counts or 'it is empty'}", remedy=remedy
     )
 
 

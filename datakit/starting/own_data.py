@@ -60,7 +60,7 @@ def start_with(place: str, into: Path | None = None, asked: Asked | None = None)
         source = source_of(place, asked, context)
         if source.path is not None and source.path.is_dir():
             check_apart(folder, [source.path], place)
-        result = decided(found_in(source, context), asked, context)
+        result = decided(found_in(source, context, asked.task), asked, context)
         data = [path for path in data_folders(result.found) if not path.is_relative_to(work)]
     check_apart(folder, data, place)
     name = recipe_name(folder)

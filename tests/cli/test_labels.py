@@ -38,6 +38,10 @@ def test_tables_stand_one_after_the_other_and_end_with_what_is_to_be_done(
     places = [done.out.index(f"\n{title}: ") for title in TITLES]
     assert places == sorted(places)
     assert "labels.yaml: 140 records with a text in `ocr_text`" in done.out
+    labels = done.out.partition(": ")[0]
+    assert Path(labels).is_file()
+    assert ".." not in labels
+    assert f"Next: mend {labels}, build again" in done.out
     assert "nothing was scored yet" in done.out
     assert "个人信息页面 (1)" in done.out
     assert f"build again, and look again: datakit labels audit {screens}" in done.out

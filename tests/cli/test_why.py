@@ -146,3 +146,29 @@ def test_shortened_prompt_is_told_in_words(
     assert (
         "Note: The prompt was shortened: hint cut." in datakit("why", "build/long", "r1", "--no-replay").out
     )
+
+
+def test_column_without_a_value_is_told_by_no_empty_line(
+    datakit: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"id": f"r{number}", "text": f"第{number}条", "label": "甲", "note": " "} for number in range(3)]
+    Path("d.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
+    Path("g.json").write_text('[{"instruction": "你好吗？", "output": "我很好，谢谢你。"}]', "utf-8")
+    Path("p.j2").write_text("这是什么？{{ text }}", "utf-8")
+    Path("r.yaml").write_text(
+        "name: mixed\nsteps:\n  - read.jsonl: {path: d.jsonl, label: label}\n"
+        "  - render.chat: {prompt: p.j2, answer: label_only}\n"
+        "  - mix.general: {read.alpaca: {path: g.json}, share: 0.3, licence: MIT}\n"
+        "emit:\n  - parquet: {}\nrun: {store: .store}\n",
+        "utf-8",
+    )
+    Path("templates").mkdir()
+    Path("p.j2").rename("templates/p.j2")
+    assert datakit("build", "r.yaml", "--no-card").code == 0
+    for options in ([], ["--no-replay"]):
+        out = datakit("why", "build/mixed", "r1", *options).out
+        assert not [line for line in out.splitlines() if line.endswith(": ")]
+        assert 'note: " "' in out
+    told = story_of(datakit, "build/mixed", "r1")["by_name"]["mix.general"]["changes"]
+    assert "set" not in [change["column"] for change in told]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ from datakit.core.transform import Transform
 from datakit.curate._decisions import decided
 from datakit.curate.overrides import Overrides
 from datakit.curate.pseudo_labels import PseudoLabels
+from datakit.read.image_folder import ImageFolder
+from tests.support.own_data import drawn
 from tests.support.toy_builds import Toy
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -522,3 +525,37 @@ def test_card_says_how_many_decisions_it_does_not_list(tmp_path: Path, count: in
     said = [block.text for block in section.blocks if isinstance(block, Text)]
     more = [text for text in said if text.startswith("The first")]
     assert more == ([] if count == 3 else ["The first 200 of 1,200."] * 2)
+
+
+@pytest.mark.fault(
+    "A picture was moved to another class folder, or renamed, after it was reviewed",
+    "The decision is counted as one about no record, and says under which id the same picture stands.",
+    kind="inputs changed",
+)
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("退货页面/b.png", "The same stands as `退货页面/b.png`: write that id into the decision."),
+        ("退款页面/a.png", "The same stands as `退款页面/a.png`, labelled 退款页面: review it there."),
+    ],
+)
+def test_decision_about_a_picture_that_moved_says_where_it_is(tmp_path: Path, place: str, words: str) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("退货页面/a.png", "退货页面/c.png", "退款页面/d.png"):
+        drawn(tmp_path / "in" / name, seed=ord(name[5]))
+    picture = tmp_path / "in" / "退货页面" / "a.png"
+    seen = judged("退货页面", [hashlib.sha256(picture.read_bytes()).hexdigest()], [None])
+    decision = line("退货页面/a.png", "退货页面", new="购物车页面", judged=seen)
+    step = Overrides(path="o.jsonl")
+    (tmp_path / "o.jsonl").write_text(json.dumps(decision), "utf-8")
+
+    def notes() -> dict[str, Any]:
+        context = StepContext(base=tmp_path, project=tmp_path, labels=LABELS)
+        frame = pl.concat([batch.frame for batch in ImageFolder(path="in").read(context)])
+        return step.apply(frame.lazy(), context).notes
+
+    assert notes()["relabelled"] == 1
+    picture.rename(tmp_path / "in" / place)
+    after = notes()
+    assert (after["relabelled"], after["not_applied"]) == (0, {"no_record": 1})
+    assert after["faults"][0]["hint"] == words

@@ -74,7 +74,8 @@ def test_boxes_on_stored_pixels_turn_with_their_picture(orientation: int, tmp_pa
     ("changes", "words"),
     [
         ({"categories": []}, "annotation 1 is of category 3"),
-        ({"annotations": [{"image_id": 7, "caption": "a cart"}]}, "annotation 1 has no `bbox`"),
+        ({"annotations": [{"image_id": 7, "caption": "a cart"}]}, "captions as COCO has them"),
+        ({"annotations": [{"image_id": 7}]}, "annotation 1 has no `bbox`"),
         ({"annotations": {}}, "no COCO file"),
         (
             {"images": [{"id": 7, "file_name": "1.jpg"}, {"id": 7, "file_name": "2.jpg"}]},

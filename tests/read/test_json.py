@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from datakit.core.errors import UserError
@@ -123,6 +123,9 @@ DAMAGED = {
     "no quotation mark at an end": (TEXTS[2].replace('页面"', "页面").encode(), "bad_json"),
     "no quotation mark at a start": (TEXTS[2].replace('"购', "购").encode(), "bad_json"),
     "no brace at its end": (TEXTS[2][:-1].encode(), "bad_json"),
+    "a brace before a name": (TEXTS[2].replace(', "label"', ',{"label"').encode(), "bad_json"),
+    "a brace behind a value": (TEXTS[2].replace('"g2"', '"g2"}').encode(), "bad_json"),
+    "no brace at its start": (TEXTS[2][1:].encode(), "bad_json"),
     "no bracket inside": (TEXTS[2].replace("[", "").encode(), "bad_json"),
     "a word of Python": (TEXTS[2].replace("null", "None").encode(), "bad_json"),
     "an unknown escape": (TEXTS[2].replace("购", "\\x").encode(), "bad_json"),
@@ -193,6 +196,7 @@ def test_an_element_of_utf_8_in_an_old_array_is_rejected(tmp_path: Path, read: A
 
 
 @given(at=st.integers(0, 10_000), sign=st.binary(min_size=1, max_size=1), indent=st.sampled_from([None, 1]))
+@example(at=826, sign=b"{", indent=1)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_byte_of_one_element_may_be_another(
     at: int, sign: bytes, indent: int | None, tmp_path: Path, read: Any

@@ -14,16 +14,18 @@ from urllib.parse import unquote
 
 import pytest
 
+from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.overrides import read_overrides
 from datakit.cli import run
 from datakit.core.errors import UserError
+from datakit.library import build
 from datakit.reviewing import argilla
 from datakit.reviewing.answers import Answer
 from datakit.reviewing.chosen import Choice, chosen
 from datakit.reviewing.exchange import export, read_answers
 from datakit.reviewing.records import PageRecords
 from datakit.reviewing.server import Server
-from tests.support.review_builds import HOSTILE, review_build
+from tests.support.review_builds import HOSTILE, review_build, review_project
 
 CHECK = Path(__file__).resolve().parents[1] / "support" / "exchange_check.py"
 
@@ -400,6 +402,30 @@ def test_command_adds_what_is_new_to_the_project_and_says_what_was_there(
     assert json.loads(capsys.readouterr().out)["there_before"] == 1
     (line,) = read_overrides(into.read_text("utf-8"), "o")
     assert (line.override.id, line.override.new) == ("r00", "退货页面")
+
+
+def test_decisions_that_the_build_followed_are_not_said_to_be_about_something_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    step = f"  - curate.overrides: {{path: ../{tmp_path.name}/data/o.jsonl}}\n"
+    recipe = review_project(tmp_path, steps=step)
+    (tmp_path / "data").mkdir()
+    decisions = tmp_path / "data" / "o.jsonl"
+    decisions.touch()
+    before = BuildFolder.open(build(recipe).folder)
+    records = PageRecords(before, chosen(before, Choice())[0])
+    followed = [decision(records, old="购物车页面"), decision(records, 1, action="drop", old="退货页面")]
+    changed = decision(records, 2, judged="0" * 32, old="退款页面")
+    decisions.write_text(lines_of(*followed, changed), "utf-8")
+    build(recipe)
+    words = ["review", str(before.path), "--import", str(decisions)]
+    assert run(words) == 0
+    said = capsys.readouterr()
+    assert said.out == "0 decisions added to data/o.jsonl; 3 stood there before.\n"
+    assert (
+        said.err == "Note: 1 of 3 decisions in data/o.jsonl is about a record that has changed since: r02\n"
+    )
 
 
 @pytest.mark.parametrize(("status", "counts"), [("submitted", True), ("discarded", False), ("draft", False)])

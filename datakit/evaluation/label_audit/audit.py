@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from pathlib import Path
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.changed_files import edit_of_build
 from datakit.core.errors import UserError
 from datakit.core.labels import Label, LabelSet
+from datakit.core.shown_path import plain_path
 from datakit.evaluation.label_audit.claims import Clause, bears, clauses, tells_apart
 from datakit.evaluation.label_audit.class_texts import ClassTexts, class_texts
 from datakit.evaluation.label_audit.findings import Claim, Fit, Keyword, LabelAudit, LabelPair
@@ -25,6 +27,12 @@ ALIKE = 0.1
 _FIELDS = ("description", "short", "keywords", "confusable_with")
 
 
+def labels_path(build: BuildFolder) -> Path:
+    """The label file that the recipe of a build names."""
+    recipe = (build.whole or build).path.absolute().parent.parent / build.report.recipe
+    return plain_path(recipe.parent / str(build.recipe.get("labels", "")))
+
+
 def audit(build: BuildFolder) -> LabelAudit:
     """What the label file of a build says and its pictures do not. Raises UserError without labels or OCR."""
     labels = build.labels
@@ -37,7 +45,7 @@ def audit(build: BuildFolder) -> LabelAudit:
     judged = [label for label in labels.labels if len(texts.texts[label.name]) >= FEW]
     return LabelAudit(
         build=build.place(str(build.path.absolute())),
-        labels_file=str(build.recipe.get("labels", "")),
+        labels_file=build.place(str(labels_path(build))),
         column=texts.column,
         records=sum(texts.records.values()),
         read=sum(map(len, texts.texts.values())),

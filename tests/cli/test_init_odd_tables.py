@@ -1,0 +1,75 @@
+"""`datakit init PATH` of tables that are not quite what they look like."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.support import own_data
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+
+@pytest.mark.parametrize("values", [["hello", "x", None, "[1"], [None] * 4], ids=["text", "null"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_column_that_is_called_as_chats_are_and_holds_none_costs_no_record(
+    datakit: Run, tmp_path: Path, kind: str, values: list[str | None]
+) -> None:
+    names = own_data.pictures(tmp_path / "in", 24)
+    rows = pl.DataFrame(
+        {"image": names, "label": ["cat", "dog"] * 12, "messages": values * 6},
+        schema_overrides={"messages": pl.String},
+    )
+    table = tmp_path / "in" / f"a.{kind}"
+    {"csv": rows.write_csv, "jsonl": rows.write_ndjson, "parquet": rows.write_parquet}[kind](table)
+    done = datakit("init", table, "--no-build")
+    assert "24 pictures, 2 labels" in done.out
+    assert ("left out `messages`" in done.out) == (values[0] is not None)
+    (recipe,) = Path().glob("*/recipes/*")
+    assert ("drop: [messages]" in recipe.read_text("utf-8")) == (values[0] is not None)
+
+
+def test_labels_beside_chats_that_cannot_be_learned_are_taken_when_asked_for(
+    datakit: Run, tmp_path: Path
+) -> None:
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
+    names = own_data.pictures(tmp_path / "in", 24)
+    rows = [{"image": name, "label": "猫狗"[at % 2], "messages": turns} for at, name in enumerate(names)]
+    table = own_data.lines(tmp_path / "in" / "a.jsonl", rows)
+    done = datakit("init", table)
+    assert done.code == 2
+    assert "instead of its chats: --task classify" in done.err
+    assert "24 pictures, 2 labels" in datakit("init", table, "--task", "classify", "--no-build").out
+
+
+def test_captions_of_coco_are_taken_after_the_command_that_is_told(datakit: Run, tmp_path: Path) -> None:
+    names = own_data.pictures(tmp_path / "in", 12)
+    document = {
+        "images": [{"id": at, "file_name": name} for at, name in enumerate(names)],
+        "annotations": [{"image_id": at % 12, "caption": f'shapes, "{at}"'} for at in range(24)],
+    }
+    path = tmp_path / "in" / "captions_val.json"
+    path.write_text(json.dumps(document), "utf-8")
+    done = datakit("init", path)
+    assert (done.code, "captions as COCO has them" in done.err) == (2, True)
+    (line,) = [line for line in done.err.splitlines() if line.startswith("  python -c ")]
+    words = shlex.split(line)
+    assert words[-2] == ">"
+    lines = subprocess.run([sys.executable, *words[1:-2]], capture_output=True, check=True).stdout
+    Path(words[-1]).write_bytes(lines)
+    made = datakit("init", words[-1], "--no-build").out
+    assert "24 pictures, the text in `caption`, English; to write a text on each picture" in made
