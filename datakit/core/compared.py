@@ -96,15 +96,9 @@ def compared_keys(
 
 
 def _digests(texts: pl.Series) -> pl.Series:
-    """64 bits of each text's digest; of answers, which are few, each is made once."""
-    distinct = texts.unique()
-    if 2 * len(distinct) > len(texts):
-        distinct = texts
-    numbers = [None if data is None else int.from_bytes(data) for data in json_digests(distinct, 8)]
-    digests = pl.Series(texts.name, numbers, dtype=pl.UInt64)
-    if distinct is texts:
-        return digests
-    return texts.replace_strict(distinct, digests, return_dtype=pl.UInt64)
+    """64 bits of each text's digest."""
+    digests = pl.Series(texts.name, json_digests(texts, 8), dtype=pl.Binary)
+    return digests.bin.reinterpret(dtype=pl.UInt64, endianness="big")
 
 
 def _chats(records: pl.DataFrame, columns: ChatColumns, given: pl.Series | None) -> pl.DataFrame | None:

@@ -36,6 +36,10 @@ _ESCAPE = re.compile(
     re.IGNORECASE,
 )
 """A sign as HTML, JSON, web addresses and programs write it, also escaped twice."""
+_UNTELLING = re.compile(r"[\n 0-9A-Za-z\u4e00-\u9fff]+")
+"""Most of a text: signs that are neither brackets nor in escapes."""
+_IN_ESCAPES = "&\\%+"
+"""Every escape has one of these."""
 
 
 def is_tag(tag: str) -> bool:
@@ -55,8 +59,10 @@ def fence(text: str, tag: str) -> str:
 
 
 def _unforged(text: str, tag: str) -> str:
-    signs, spans = _signs(text)
     opened, slashed = _looks(tag)
+    if _is_plain(text, opened, slashed):
+        return text
+    signs, spans = _signs(text)
     instead = dict[int, str]()
     for match in opened.finditer(signs):
         if _is_tag(text, signs, match, spans):
@@ -73,6 +79,17 @@ def _unforged(text: str, tag: str) -> str:
         pieces += [text[at:start], instead[place]]
         at = end
     return "".join([*pieces, text[at:]])
+
+
+def _is_plain(text: str, *looks: re.Pattern[str]) -> bool:
+    """Whether a text without escaped signs has no such look, told without the place of each sign: in a third
+    of the time (2026-11-28)."""
+    if not any(map(_is_telling, set(_UNTELLING.sub("", text)))):
+        return True
+    if any(map(text.__contains__, _IN_ESCAPES)) and _ESCAPE.search(text):
+        return False
+    signs = "".join(map(_shown, text))
+    return not any(look.search(signs) for look in looks)
 
 
 def _is_tag(text: str, signs: str, match: re.Match[str], spans: list[tuple[int, int]]) -> bool:
@@ -99,8 +116,6 @@ def _closing(text: str, signs: str, spans: list[tuple[int, int]], end: int) -> i
 def _signs(text: str) -> tuple[str, list[tuple[int, int]]]:
     """The brackets, slashes and letters of a text as a reader takes them, and where each stands in it; all
     other signs are left out, however many."""
-    if not any(_shown(sign) in ("<", ">") or sign in "&\\%+" for sign in set(text)):
-        return "", []
     letters, spans, at = list[str](), list[tuple[int, int]](), 0
     while at < len(text):
         escape = _ESCAPE.match(text, at) if text[at] in "&\\%Uu" else None
@@ -122,6 +137,12 @@ def _meant(escape: re.Match[str]) -> tuple[str, int]:
     code = int(digits, 16) if digits else int(escape["octal"], 8)
     is_sign = code <= sys.maxunicode
     return (chr(code), escape.end()) if is_sign else (escape[0][0], escape.start() + 1)
+
+
+@lru_cache(maxsize=8192)
+def _is_telling(sign: str) -> bool:
+    """Whether a tag is to be looked for in a text with this sign."""
+    return _shown(sign) in ("<", ">") or sign in _IN_ESCAPES
 
 
 @lru_cache(maxsize=8192)

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from datakit.core.json_texts import as_json, blake
+from datakit.core.json_texts import as_json, blake, json_digests
 from datakit.core.labels import LabelSet
 from datakit.core.record import digest
 
@@ -126,10 +126,10 @@ def column_digests(columns: Mapping[str, Any]) -> str:
 def all_column_digests(words: pl.DataFrame) -> list[str]:
     """`column_digests` of many records by at least one column in words."""
     named = sorted((_short(name), name) for name in words.columns)
-    columns = [
-        [f"-{short}{_short(word) if word else _EMPTY}" for word in words[name].to_list()]
-        for short, name in named
-    ]
+    columns = []
+    for short, name in named:
+        digests = json_digests(words.select(pl.col(name).replace("", None)).to_series(), 4)
+        columns.append([f"-{short}{_EMPTY if own is None else own.hex()}" for own in digests])
     return ["".join(each) for each in zip(*columns, strict=True)]
 
 

@@ -29,8 +29,6 @@ _BESIDE = (
 _TOKEN = re.compile("|".join(f"({token})" for token in (*_ANCHORS, _BESIDE)), re.IGNORECASE)
 _DOTTED = re.compile(r"\d+\.\d+")
 """A clock to some engines; by itself as likely a price or a date."""
-_IN_CLOCKS = (":", "：", ".")
-"""Every clock has one of these."""
 _DIGIT = re.compile(r"\d")
 _MOST_LINES = 3
 """The two sides of a bar stand on lines of their own where OCR takes them to be of different height."""
@@ -92,8 +90,8 @@ def _top(lines: Sequence[str]) -> int:
 
 
 def _is_whole_bar(line: str) -> bool:
-    if not any(map(line.__contains__, _IN_CLOCKS)):
-        return False  # nearly every line of a screen, and no pattern looks at it
+    if not (":" in line or "：" in line or "." in line):
+        return False  # no clock: nearly every line of a screen, and no pattern looks at it
     kinds = status_kinds(line)
     return kinds is not None and 0 in kinds and len(kinds) > 1
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from unicodedata import is_normalized, normalize
@@ -45,10 +45,14 @@ QWEN3_SPECIAL = (*SPECIAL, "<tool_response>", "</tool_response>", "<think>", "</
 """Those of Qwen3-VL, in the same order."""
 _FIRST_SPECIAL = 151_643
 _PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"
 )
-"""Qwen's pre-tokenizer. No piece of it reaches across a line break that a visible character follows."""
+"""Qwen's pre-tokenizer without its `\\s+(?!\\S)`, which leaves the last space of a run to the word behind it:
+with a lookahead the pattern takes 14 us more for 300 characters (2026-11-28). `_runs` cuts there instead.
+
+No piece reaches across a line break that a visible character follows."""
+_SPACES = " \t\n\v\f\r\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""What `\\s` of the pattern means: Unicode's White_Space, and not all of what Python's does."""
 
 Vocabulary = Literal["qwen2_5", "qwen3"]
 """The two differ in their special tokens: only Qwen3's knows `<think>` and `<tool_response>` as one token."""
@@ -90,7 +94,32 @@ def encoding(vocabulary: Vocabulary = "qwen2_5") -> Encoding:
 
 def token_ids(text: str, vocabulary: Vocabulary = "qwen2_5") -> list[int]:
     """The ids of a text. Special tokens written out in it count as such, as they do for the trainer."""
-    return encoding(vocabulary).encode(normalize("NFC", text), allowed_special="all")
+    return _ids(normalize("NFC", text), vocabulary)
+
+
+def _ids(text: str, vocabulary: Vocabulary) -> list[int]:
+    """The ids of a text in NFC."""
+    found = _runs(vocabulary).finditer(text)
+    if (run := next(found, None)) is None:
+        return _plain_ids(text, vocabulary)
+    cuts = [0, run.start() + 1, *(run.start() + 1 for run in found), len(text)]
+    return [id_ for cut in pairwise(cuts) for id_ in _plain_ids(text[slice(*cut)], vocabulary)]
+
+
+def _plain_ids(text: str, vocabulary: Vocabulary) -> list[int]:
+    if "<" not in text:  # no special token: 8% less
+        return encoding(vocabulary).encode_ordinary(text)
+    return encoding(vocabulary).encode(text, allowed_special="all")
+
+
+@cache
+def _runs(vocabulary: Vocabulary) -> re.Pattern[str]:
+    """The last two of several spaces before something else, which belong to different tokens.
+
+    Before a special token, which ends the text for the pre-tokenizer, they do not."""
+    special = "|".join(map(re.escape, encoding(vocabulary).special_tokens_set))
+    last = _SPACES.replace("\n", "").replace("\r", "")
+    return re.compile(f"[{_SPACES}][{last}](?=[^{_SPACES}])(?!{special})")
 
 
 def _lines(text: str) -> list[str]:
@@ -199,9 +228,7 @@ class TokenCounter:
         return count
 
     def _encoded(self, text: str) -> int:
-        if "<" not in text:  # no special token: 8% less
-            return len(encoding(self.vocabulary).encode_ordinary(text))
-        return len(encoding(self.vocabulary).encode(text, allowed_special="all"))
+        return len(_ids(text, self.vocabulary))
 
     def chat(self, messages: Sequence[Mapping[str, str]], template: Template | None = None) -> ChatTokens:
         """The tokens of a chat as LLaMA-Factory lays it out, turn by turn:

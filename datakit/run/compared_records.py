@@ -35,7 +35,7 @@ def compared_records(
             (BROUGHT, beside),
             (BROUGHT_COLUMNS, context.brought_columns),
         ):
-            read = [of.get(id_) for id_ in keys["id"]] if of else []
+            read = [of.get(id_) for id_ in keys["id"].to_list()] if of else []
             keys = keys.with_columns(pl.Series(name, read, dtype=pl.String)) if any(read) else keys
         yield keys
 

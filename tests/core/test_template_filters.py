@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datakit.core import fences
 from datakit.core.errors import UserError
+from datakit.core.fences import fence
 from datakit.core.prompt import Prompt
 from datakit.core.template_filters import fenced
 from datakit.core.templates import Templates
@@ -53,6 +55,19 @@ ESCAPED = (
     r"\\u003C/ocr>", r"\x3c/ocr>", r"\u{3c}/ocr>", r"\U0000003c/ocr>", r"\74/ocr>", "%3C/ocr%3E", "%253Cocr>",
     "U+003C/ocr>", "&#12296;/ocr>",
 )  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.sampled_from([*ATTACKS, *DISGUISED, *ESCAPED, *"<>/&\\\\%+ocrOCR0订\n ＜〉ＯɔU"])
+        | st.text(max_size=3)
+    ).map("".join)
+)
+def test_a_text_that_is_told_from_a_forgery_at_first_sight_is_none(text: str) -> None:
+    quickly = fence(text, "ocr")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fences, "_is_plain", lambda *_: False)
+        assert fence(text, "ocr") == quickly
 
 
 @pytest.mark.parametrize("text", DISGUISED)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiktoken import Encoding
 
 from datakit.core.errors import UserError
 from datakit.core.labels import load_labels
-from datakit.core.tokens import SPECIAL, TokenCounter, count, encoding, token_ids, upper_bound
+from datakit.core.tokens import SPECIAL, TokenCounter, Vocabulary, count, encoding, token_ids, upper_bound
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = load_labels(ROOT / "templates" / "ecom" / "labels.yaml")
@@ -46,8 +49,50 @@ def test_text_is_counted_in_nfc() -> None:
 
 _ACCENT = "\N{COMBINING ACUTE ACCENT}"
 _BREAKS = ["\n", "\r\n", " ", "\t", "\u3000", "\x1c", "\x85", "\u2028"]
+_SPACES = [
+    " ",
+    "  ",
+    "\t",
+    "\v",
+    "\f",
+    "\r",
+    "\xa0",
+    "\x1c ",
+    "\u1680",
+    "\u2009",
+    "\u202f",
+    "\u205f",
+    "\u180e",
+    "\u200b",
+]
 _WORDS = ["，", "。", "}", '"', "a", "don't", "12", "券后价", "😀", "é", f"e{_ACCENT}", _ACCENT]
 PIECES = st.sampled_from([*_BREAKS, *_WORDS, "<|im_end|>", "<|im_"])
+
+
+_PUBLISHED = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""The pre-tokenizer of Qwen2.5-VL's and Qwen3-VL's tokenizer.json."""
+
+
+@cache
+def published(vocabulary: Vocabulary) -> Encoding:
+    own = encoding(vocabulary)
+    ranks = own._mergeable_ranks
+    return Encoding(
+        "published", pat_str=_PUBLISHED, mergeable_ranks=ranks, special_tokens=own._special_tokens
+    )
+
+
+@given(
+    st.lists(PIECES | st.sampled_from([*_SPACES, "<think>"]) | st.text(max_size=5), max_size=30).map("".join)
+)
+@settings(max_examples=400, deadline=None)
+def test_ids_are_those_of_the_published_pattern_however_many_spaces_stand_together(text: str) -> None:
+    for vocabulary in ("qwen2_5", "qwen3"):
+        ids = published(vocabulary).encode(normalize("NFC", text), allowed_special="all")
+        assert token_ids(text, vocabulary) == ids
 
 
 @given(st.lists(PIECES | st.text(max_size=5), max_size=30).map("".join))
@@ -93,7 +138,7 @@ def test_prompts_of_real_labels_are_counted_exactly_and_from_memory() -> None:
         f"类别与说明：\n{LABELS.json_block}\n图中文字：\n{'加入购物车 ¥39.9 ' * n}\n请回答" for n in range(20)
     ]
     counts = list(map(counter.count, prompts))
-    assert counts == [len(encoding().encode(p, allowed_special="all")) for p in prompts]
+    assert counts == [len(published("qwen2_5").encode(p, allowed_special="all")) for p in prompts]
     assert min(counts) > 1000
 
 
