@@ -1,7 +1,8 @@
 """The result store: what was paid for once is never paid for again.
 
-One SQLite file in WAL mode. Every result is committed the moment it arrives, so kill -9 loses only work in
-flight. Keys are 16-byte digests, values the raw results (zlib above 1 KB); no image and no API key enters.
+One SQLite file in WAL mode. A result that was bought is committed the moment it arrives, so kill -9 loses
+only work in flight; of those that cost nobody anything, some are committed at once. Keys are 16-byte digests,
+values the raw results (zlib above 1 KB); no image and no API key enters.
 """
 
 from __future__ import annotations
@@ -158,8 +159,7 @@ class Store(ResultStore):
             self.leases.release(question)
 
     def put_many(self, results: Sequence[tuple[Key, str, Done | Rejected]]) -> None:
-        """In one transaction; those that answer questions, each in its own."""
-        if any(QUESTION in outcome.meta for _, _, outcome in results):
+        if len(results) < 2 or any(QUESTION in outcome.meta for _, _, outcome in results):
             super().put_many(results)
             return
         rows = [row_of(key, step, outcome)[0] for key, step, outcome in results]

@@ -27,15 +27,12 @@ from datakit.core.errors import DatakitError, UserError
 from datakit.core.outcome import Retry, is_bought
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
-from datakit.run.executors.base import Answered, Job
+from datakit.run.executors.base import LINGER_S, Answered, Job
 from datakit.run.executors.messages import Inbox, packed
 
 MAX_DEATHS = 8
 QUEUE_PER_WORKER = 2  # one in work, one waiting
 MOST_QUEUED = 256
-LINGER_S = 0.02
-"""Answers that cost nobody anything are fetched so seldom: a look at the workers and a transaction of the
-store take as long for one answer as for twenty. Who kills the build loses no more work than that."""
 
 
 @dataclass
@@ -69,6 +66,7 @@ class ProcessExecutor:
         self._deaths = 0  # workers in a row that died without an answer
         self._again: deque[Job] = deque()
         self._error: DatakitError | None = None
+        """Raised when what was answered before it is handed out."""
         # What may have been bought is stored the moment it comes, and no more of it is begun than must be.
         self._lingers = not (annotator.asks_model or annotator.endpoint(context) or credentials)
 
@@ -102,7 +100,8 @@ class ProcessExecutor:
         """Gives every worker what it has room for, and starts those that are missing."""
         for slot in range(self._count):
             child = self._children[slot] if slot < len(self._children) else None
-            room = child.room - len(child.jobs) if child else QUEUE_PER_WORKER
+            room = child.room if child and self._lingers else QUEUE_PER_WORKER
+            room -= len(child.jobs) if child else 0
             more = list(islice(iter(lambda: self._next(jobs), None), max(room, 0)))
             if not more:
                 continue
@@ -135,13 +134,14 @@ class ProcessExecutor:
         answered: Answered = []
         try:
             messages = [pickle.loads(message) for message in child.inbox.read()]
-        except pickle.UnpicklingError:
+        except pickle.UnpicklingError:  # something in the worker writes where it must not
+            child.process.kill()
             messages = []
         if not messages:
             return self._bury(child)
         for message in messages:
             if isinstance(message, DatakitError):
-                self._error = message  # raised when what was answered before is handed out
+                self._error = message
             elif message == "retire":
                 self._retire(child)
             else:
@@ -167,7 +167,7 @@ class ProcessExecutor:
             return []
         self._deaths += 1
         if self._deaths > MAX_DEATHS + self._count:
-            raise UserError(
+            self._error = UserError(
                 f"{self._deaths} worker processes died one after the other (last exit code {code})",
                 remedy="See the messages above; with `run.workers: 1` less memory is needed.",
             )
