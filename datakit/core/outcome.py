@@ -50,6 +50,11 @@ class Retry:
 Outcome = Done | Rejected | Retry
 
 
+def is_bought(outcome: Outcome) -> bool:
+    """Whether somebody may have been paid for it: a model was asked, or it notes a price."""
+    return not outcome.meta.keys().isdisjoint(("cost_usd", "model", "requests", "tokens_in"))
+
+
 REFUSAL = "refusal"
 """In the `meta` of a reject: a model's refusal, which an answer to another record must show to be its own."""
 

@@ -165,7 +165,7 @@ class Annotation:
         """The jobs that no stored result of another step answers; the others' results are stored."""
         others = [(job, self.annotator.other_keys(job.row, self.context)) for job in jobs]
         stored = self.store.get_many(dict.fromkeys(key for _, keys in others for key in keys))
-        left = []
+        left, results = [], []
         for job, keys in others:
             done = [stored[key].outcome for key in keys if key in stored]
             raws = [outcome.raw for outcome in done if isinstance(outcome, Done)]
@@ -173,7 +173,8 @@ class Annotation:
             if taken is None:
                 left.append(job)
             else:
-                self.store.put(job.key, self.report.name, taken)
+                results.append((job.key, self.report.name, taken))
+        self.store.put_many(results)
         return left
 
     def _within_budget(self, jobs: Iterator[Job]) -> Iterator[Job]:
@@ -229,6 +230,7 @@ class Annotation:
             yield job
 
     def _keep(self, answered: Answered, results: ProvenResults, keys: Keys) -> None:
+        stored = []
         for key, outcome in answered:
             if "parts" not in outcome.meta:  # those were counted when they came
                 account(self.report, outcome)
@@ -238,8 +240,9 @@ class Annotation:
             if isinstance(outcome, Retry) or (isinstance(outcome, Rejected) and outcome.reason in NOT_STORED):
                 self._retries[key] = outcome
             else:
-                results.put(key, self.report.name, outcome)
+                stored.append((key, self.report.name, outcome))
                 self._new.add(key)
+        results.put_many(stored)
 
     def _sum(self, meta: Mapping[str, Any]) -> None:
         """Counts what a result had taken when it was made, so that a build from the store says the same."""

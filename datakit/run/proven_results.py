@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from datakit.core.errors import StopProvider
-from datakit.core.outcome import REFUSAL, Done, Rejected
+from datakit.core.outcome import REFUSAL, Done, Rejected, is_bought
 from datakit.llm.second_tries import FIRST
 from datakit.run.result_store import ResultStore
 from datakit.run.store_entry import Key
@@ -26,14 +27,24 @@ class ProvenResults:
     def put(self, key: Key, step: str, outcome: Done | Rejected) -> None:
         """Stores a result, at once where an answer has come. One that another build has paid for meanwhile
         stays, with what it had cost."""
-        if REFUSAL in outcome.meta and not self._is_proven:
-            self._held.append((key, step, outcome))
-            return
-        if isinstance(outcome, Done) and not self._is_proven:
-            self._is_proven = True
-            self.settle()
-        if outcome.meta.get("requests") != 0 or not self.store.known([key]):
-            self.store.put(key, step, outcome)
+        self.put_many([(key, step, outcome)])
+
+    def put_many(self, results: Sequence[tuple[Key, str, Done | Rejected]]) -> None:
+        """The same of several: what was bought one by one, the rest together."""
+        free = []
+        for key, step, outcome in results:
+            if REFUSAL in outcome.meta and not self._is_proven:
+                self._held.append((key, step, outcome))
+                continue
+            if isinstance(outcome, Done) and not self._is_proven:
+                self._is_proven = True
+                self.settle()
+            if not is_bought(outcome):
+                free.append((key, step, outcome))
+            elif outcome.meta.get("requests") != 0 or not self.store.known([key]):
+                self.store.put(key, step, outcome)
+        if free:
+            self.store.put_many(free)
 
     def settle(self) -> None:
         """Stores what waits: the step has ended, and too few were refused to show anything else.

@@ -1,7 +1,8 @@
 """The result store: what was paid for once is never paid for again.
 
-One SQLite file in WAL mode. Every result is committed the moment it arrives, so kill -9 loses only work in
-flight. Keys are 16-byte digests, values the raw results (zlib above 1 KB); no image and no API key enters.
+One SQLite file in WAL mode. A result that was bought is committed the moment it arrives, so kill -9 loses
+only work in flight; of those that cost nobody anything, some are committed at once. Keys are 16-byte digests,
+values the raw results (zlib above 1 KB); no image and no API key enters.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from datakit.core.files import Stamp, says_full
 from datakit.core.outcome import Done, Rejected
 from datakit.core.private_files import close_to_others, private_folder
 from datakit.core.settings import RunSettings
+from datakit.core.sub_results import QUESTION
 from datakit.run.checksums import StoredRow, digest_check
 from datakit.run.leases import FileLeases
 from datakit.run.patient_connection import PatientConnection
@@ -48,6 +50,7 @@ FILE = "results.sqlite"
 USERS = "users.lock"
 """Every open store has a share of it: nobody sets a damaged file aside that another still writes into."""
 _COLUMNS = ", ".join(StoredRow._fields)
+_PUT = "INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?)"
 _SIZE = "length(value) + length(meta)"
 _Key = TypeVar("_Key", bytes, str)
 _CHUNK = 500  # SQLite's default limit of variables is at least 999
@@ -150,10 +153,19 @@ class Store(ResultStore):
 
     def put(self, key: bytes, step: str, outcome: Done | Rejected) -> None:
         row, question = row_of(key, step, outcome)
-        self._db.execute("INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?)", row)
+        self._db.execute(_PUT, row)
         if question is not None:
             self._db.execute("INSERT OR IGNORE INTO questions VALUES (?,?)", (question, key))
             self.leases.release(question)
+
+    def put_many(self, results: Sequence[tuple[Key, str, Done | Rejected]]) -> None:
+        if len(results) < 2 or any(QUESTION in outcome.meta for _, _, outcome in results):
+            super().put_many(results)
+            return
+        rows = [row_of(key, step, outcome)[0] for key, step, outcome in results]
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(_PUT, rows)
 
     def _answering(self, question: bytes) -> list[Key]:
         rows = self._db.execute("SELECT key FROM questions WHERE question=?", (question,))

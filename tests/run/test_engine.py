@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,16 +87,21 @@ def test_equal_inputs_share_one_piece_of_work(run: Run, tmp_path: Path) -> None:
     assert engine.reports[1].new + engine.reports[1].cached == 20
 
 
-def test_crash_of_a_worker_costs_only_its_own_record(run: Run, tmp_path: Path) -> None:
-    work = ProcessWork(log=str(tmp_path / "log"), crash=("7",))
-    frame, engine = run(Numbers(count=20), work, workers=2)
-    assert frame["text"].to_list() == [str(n) for n in range(20) if n != 7]
+@pytest.mark.parametrize(("price_usd", "count", "guilty"), [(0.5, 20, 7), (0.0, 200, 150)])
+def test_crash_of_a_worker_costs_only_its_own_record(
+    run: Run, tmp_path: Path, price_usd: float, count: int, guilty: int
+) -> None:
+    """Also where many records wait and many answers are not read yet, as where nothing is paid."""
+    log, others = tmp_path / "log", [str(n) for n in range(count) if n != guilty]
+    work = ProcessWork(log=str(log), crash=(str(guilty),), price_usd=price_usd)
+    frame, engine = run(Numbers(count=count), work, workers=2)
+    assert frame["text"].to_list() == others
     assert engine.reports[1].retry == 1
-    assert lines(tmp_path / "log").count("7") == 2
+    assert Counter(lines(log)) == {**dict.fromkeys(others, 1), str(guilty): 2}
     (reject,) = [orjson.loads(line) for line in (engine.folder / "rejects.jsonl").read_bytes().splitlines()]
-    assert (reject["id"], reject["state"], reject["reason"]) == ("n7", "retry", "worker_crashed")
-    run(Numbers(count=20), ProcessWork(log=str(tmp_path / "log")))
-    assert len(lines(tmp_path / "log")) == 19 + 2 + 1
+    assert (reject["id"], reject["state"], reject["reason"]) == (f"n{guilty}", "retry", "worker_crashed")
+    run(Numbers(count=count), ProcessWork(log=str(log)))
+    assert len(lines(log)) == count - 1 + 2 + 1
 
 
 def test_retries_are_not_stored_and_rejects_are(run: Run, tmp_path: Path) -> None:

@@ -22,3 +22,16 @@ def test_result_that_another_build_paid_for_keeps_its_cost(tmp_path: Path) -> No
     ProvenResults(store).put(b"l" * 16, "toy.work", Done("text", free))
     assert store.known([KEY, b"l" * 16]) == {KEY, b"l" * 16}
     store.close()
+
+
+def test_results_that_cost_nothing_share_a_transaction_and_bought_ones_have_their_own(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    statements: list[str] = []
+    store._db.set_trace_callback(statements.append)
+    free = [(bytes([n]) * 16, "toy.work", Done(n, {"seconds": 0.1})) for n in range(50)]
+    bought = [(bytes([n]) * 16, "toy.work", Done(n, {"model": "m"})) for n in range(50, 60)]
+    ProvenResults(store).put_many([*free[:25], *bought, *free[25:]])
+    begun = [statement.split()[0] for statement in statements]
+    assert begun == ["INSERT"] * 10 + ["BEGIN"] + ["INSERT"] * 50 + ["COMMIT"]
+    assert len(store.known([key for key, _, _ in [*free, *bought]])) == 60
+    store.close()

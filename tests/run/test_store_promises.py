@@ -53,6 +53,18 @@ def test_results_come_back_as_they_went_in(open_store: Open) -> None:
         assert len(found) == 7
 
 
+def test_results_put_together_are_those_that_are_put_alone(open_store: Open) -> None:
+    store, outcomes = open_store(), [Done(1), Rejected("too_small", "8 px"), Done(2, {QUESTION: Q.hex()})]
+    together = [(key, "step", outcome) for key, outcome in zip(keys(3), outcomes, strict=True)]
+    store.put_many(together[:2])
+    store.put_many(together)
+    for reader in (store, open_store()):
+        store.flush()
+        found = reader.get_many(keys(3))
+        assert [found[key].outcome for key in keys(3)] == [*outcomes[:2], Done(2)]
+        assert reader.answers_to(Q) == [Done(2)]
+
+
 def test_what_was_put_is_found_at_once_by_whoever_put_it(open_store: Open) -> None:
     store = open_store()
     store.put(K, "step", Done(1, {QUESTION: Q.hex()}))

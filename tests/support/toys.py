@@ -78,6 +78,7 @@ class Work(Annotator):
     fail: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()
     sleep_s: float = 0.0
+    price_usd: float = 0.5
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         return ("text",)
@@ -106,7 +107,8 @@ class _Worker(RowWorker):
             return Retry("made_to_fail", "as asked")
         if row["text"] in self.work.refuse:
             return Rejected("refused", "as asked")
-        return Done(row["text"] * self.work.times, {"cost_usd": 0.5})
+        price = self.work.price_usd
+        return Done(row["text"] * self.work.times, {"cost_usd": price} if price else {})
 
 
 class ProcessWork(Work):

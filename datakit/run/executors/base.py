@@ -27,6 +27,10 @@ class Job(NamedTuple):
     """The model that the record is bound to; executors of work on this machine do not look at it."""
 
 
+LINGER_S = 0.02
+"""Answers that cost nobody anything are handed out so seldom: a transaction of the store and a look at the
+workers take as long for one as for twenty. Who kills the build loses no more work than that."""
+
 Answered = list[tuple[bytes, Outcome]]
 """Outcomes by key."""
 
@@ -42,8 +46,9 @@ class Executor(Protocol):
     - `jobs` is read only as fast as work can begin: what it yields may be bought. It may raise, which says
       that nothing more is to begin (BudgetSpent). Executors of calls then still hand out what is under way,
       because it is paid for; the error ends the run after that.
-    - Batches are handed out as soon as they are there and are stored before the next one is asked for. One
-      may be empty: nothing came, but the progress line has something to tell.
+    - Batches are handed out as soon as they are there, those that nobody was paid for within LINGER_S, and
+      are stored before the next one is asked for. One may be empty: nothing came, but the progress line has
+      something to tell.
     - Closing the generator before its end, as Ctrl-C does, leaves no process, thread or task behind.
     - Workers share nothing with the caller but what is pickled to them (annotator, context, rows), unless
       they live in the caller's process.

@@ -2,7 +2,8 @@
 
 Workers are started with a plain command instead of fork or spawn, so that a notebook, a script without a
 main guard and a threaded parent all work. A record whose worker dies is tried once more in a fresh worker;
-the results of all others are kept.
+the results of all others are kept: a worker sends each answer when it has it, and so what it had answered
+before it died is there to be read.
 """
 
 from __future__ import annotations
@@ -14,29 +15,35 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from typing import Any
+from itertools import islice
+from multiprocessing.connection import wait
 
 from datakit.core.credentials import worker_environment
 from datakit.core.errors import DatakitError, UserError
-from datakit.core.outcome import Outcome, Retry
+from datakit.core.outcome import Retry, is_bought
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
-from datakit.run.executors.base import Answered, Job
+from datakit.run.executors.base import LINGER_S, Answered, Job
+from datakit.run.executors.messages import Inbox, packed
 
 MAX_DEATHS = 8
-QUEUE_PER_WORKER = 2  # one in work, one waiting: a dead worker takes at most two jobs along
+QUEUE_PER_WORKER = 2  # one in work, one waiting
+MOST_QUEUED = 256
 
 
 @dataclass
 class _Child:
     process: subprocess.Popen[bytes]
-    pipe: Connection
+    socket: socket.socket
+    inbox: Inbox
     jobs: deque[Job] = field(default_factory=deque)
-    retiring: bool = False
+    """What it has not answered: the first is in work."""
+    room: int = QUEUE_PER_WORKER
+    """So many jobs it may have at once: twice what it answers while the caller lingers."""
 
 
 class ProcessExecutor:
@@ -50,55 +57,62 @@ class ProcessExecutor:
                 f"{annotator.name()} cannot be sent to a worker process: {error}",
                 remedy="Define the transform in a module that can be imported, not in a notebook.",
             ) from None
-        self._environment = worker_environment(annotator.credentials(context), context.llm.key_names())
+        credentials = annotator.credentials(context)
+        self._environment = worker_environment(credentials, context.llm.key_names())
         self.notes: Row = {}
         self._count = context.run.workers or default_workers()
         self._children: list[_Child] = []
         self._crashed: set[bytes] = set()
         self._deaths = 0  # workers in a row that died without an answer
         self._again: deque[Job] = deque()
+        self._error: DatakitError | None = None
+        """Raised when what was answered before it is handed out."""
+        # What may have been bought is stored the moment it comes, and no more of it is begun than must be.
+        self._lingers = not (annotator.asks_model or annotator.endpoint(context) or credentials)
 
     def run(self, jobs: Iterator[Job]) -> Generator[Answered, None, None]:
         """Outcomes in the order in which they are finished. `jobs` is read only as fast as work is done."""
         try:
-            exhausted = False
             while True:
-                exhausted = self._feed(jobs, exhausted)
-                if exhausted and not self._again and not any(child.jobs for child in self._children):
+                self._feed(jobs)
+                if not any(child.jobs for child in self._children):
                     return
-                for pipe in wait([child.pipe for child in self._children]):
-                    child = next(child for child in self._children if child.pipe is pipe)
-                    yield from ([answered] for answered in self._receive(child))
+                ready = wait([child.socket for child in self._children])
+                if self._lingers:
+                    time.sleep(LINGER_S)
+                spoke = [child for child in self._children if child.socket in ready]
+                answered = [pair for child in spoke for pair in self._receive(child)]
+                self._lingers = self._lingers and not any(is_bought(outcome) for _, outcome in answered)
+                if answered:
+                    yield answered
+                if self._error is not None:
+                    raise self._error
         finally:
             self._close()
 
     def _close(self) -> None:
         """Ends every worker; what they were doing is lost, what they had answered is not."""
         for child in self._children:
-            child.pipe.close()
-            child.process.kill()
-            child.process.wait()
+            _end(child)
         self._children = []
 
-    def _feed(self, jobs: Iterator[Job], exhausted: bool) -> bool:
+    def _feed(self, jobs: Iterator[Job]) -> None:
+        """Gives every worker what it has room for, and starts those that are missing."""
         for slot in range(self._count):
-            while slot >= len(self._children) or len(self._children[slot].jobs) < QUEUE_PER_WORKER:
-                job = self._again.popleft() if self._again else None
-                if job is None and not exhausted:
-                    job = next(jobs, None)
-                    exhausted = job is None
-                if job is None:
-                    break
-                if slot >= len(self._children):
-                    self._children.append(self._start())
-                child = self._children[slot]
-                if child.retiring:
-                    self._again.appendleft(job)
-                    break
-                child.jobs.append(job)
-                with contextlib.suppress(OSError):  # a dead worker is found when its pipe is read
-                    child.pipe.send((job.key, job.row))
-        return exhausted
+            child = self._children[slot] if slot < len(self._children) else None
+            room = child.room if child and self._lingers else QUEUE_PER_WORKER
+            room -= len(child.jobs) if child else 0
+            more = list(islice(iter(lambda: self._next(jobs), None), max(room, 0)))
+            if not more:
+                continue
+            if child is None:
+                child = self._start()
+                self._children.append(child)
+            child.jobs.extend(more)
+            _send(child, pickle.dumps([(job.key, job.row) for job in more]))
+
+    def _next(self, jobs: Iterator[Job]) -> Job | None:
+        return self._again.popleft() if self._again else next(jobs, None)
 
     def _start(self) -> _Child:
         ours, theirs = socket.socketpair()
@@ -110,49 +124,69 @@ class ProcessExecutor:
             env={**self._environment, **_ONE_THREAD},
         )
         theirs.close()
-        pipe = Connection(ours.detach())
-        with contextlib.suppress(OSError):
-            pipe.send_bytes(pickle.dumps(sys.path))  # so that whatever the parent imports, the worker can too
-            pipe.send_bytes(self._setup)
-        return _Child(process, pipe)
+        child = _Child(process, ours, Inbox(ours))
+        _send(child, pickle.dumps(sys.path))  # so that whatever the parent imports, the worker can too
+        _send(child, self._setup)
+        return child
 
-    def _receive(self, child: _Child) -> Iterator[tuple[bytes, Outcome]]:
+    def _receive(self, child: _Child) -> Answered:
+        """What a worker has said; of one that is gone, what becomes of the record that it died on."""
+        answered: Answered = []
         try:
-            message: Any = child.pipe.recv()
-        except (EOFError, OSError, pickle.UnpicklingError):
-            yield from self._bury(child)
-            return
-        if isinstance(message, DatakitError):
-            raise message
-        if message == "retire":
-            child.retiring = True
-            return
-        self._deaths = 0
-        key, outcome = message
-        child.jobs.popleft()
-        yield key, outcome
+            messages = [pickle.loads(message) for message in child.inbox.read()]
+        except pickle.UnpicklingError:  # something in the worker writes where it must not
+            child.process.kill()
+            messages = []
+        if not messages:
+            return self._bury(child)
+        for message in messages:
+            if isinstance(message, DatakitError):
+                self._error = message
+            elif message == "retire":
+                self._retire(child)
+            else:
+                child.jobs.popleft()
+                answered.append(message)
+        if answered:
+            self._deaths = 0
+        child.room = max(QUEUE_PER_WORKER, min(2 * len(answered), MOST_QUEUED))
+        return answered
 
-    def _bury(self, child: _Child) -> Iterator[tuple[bytes, Outcome]]:
+    def _retire(self, child: _Child) -> None:
+        """A worker has grown: others take over what it has not begun."""
+        _end(child)
+        self._children.remove(child)
+        self._again.extend(child.jobs)
+
+    def _bury(self, child: _Child) -> Answered:
         """A worker is gone: its first job may be the cause, the others only waited."""
         code = child.process.wait()
-        child.pipe.close()
-        self._children.remove(child)
-        if not child.jobs:
-            return
-        if not child.retiring:
-            self._deaths += 1
-            if self._deaths > MAX_DEATHS + self._count:
-                raise UserError(
-                    f"{self._deaths} worker processes died one after the other (last exit code {code})",
-                    remedy="See the messages above; with `run.workers: 1` less memory is needed.",
-                )
-            job = child.jobs.popleft()
-            if job.key in self._crashed:
-                yield job.key, Retry("worker_crashed", _last_words(job, code))
-            else:
-                self._crashed.add(job.key)
-                self._again.append(job)
-        self._again.extend(child.jobs)
+        suspect = child.jobs.popleft() if child.jobs else None
+        self._retire(child)
+        if suspect is None:
+            return []
+        self._deaths += 1
+        if self._deaths > MAX_DEATHS + self._count:
+            self._error = UserError(
+                f"{self._deaths} worker processes died one after the other (last exit code {code})",
+                remedy="See the messages above; with `run.workers: 1` less memory is needed.",
+            )
+        if suspect.key in self._crashed:
+            return [(suspect.key, Retry("worker_crashed", _last_words(suspect, code)))]
+        self._crashed.add(suspect.key)
+        self._again.append(suspect)
+        return []
+
+
+def _send(child: _Child, message: bytes) -> None:
+    with contextlib.suppress(OSError):  # a dead worker is found when its socket is read
+        child.socket.sendall(packed(message))
+
+
+def _end(child: _Child) -> None:
+    child.socket.close()
+    child.process.kill()
+    child.process.wait()
 
 
 def _last_words(job: Job, code: int) -> str:

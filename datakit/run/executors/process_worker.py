@@ -1,4 +1,5 @@
-"""The other end of a worker process: takes rows from a socket, answers one outcome each.
+"""The other end of a worker process: takes rows from a socket, some in a message, and answers each with its
+outcome.
 
 Run by datakit.run.executors.process as `python -m datakit.run.executors.process_worker FD`.
 """
@@ -7,17 +8,19 @@ from __future__ import annotations
 
 import os
 import pickle
-import select
 import signal
+import socket
 import sys
 import threading
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from functools import cache
+from queue import SimpleQueue
 from typing import Any
 
 from datakit.core.errors import DatakitError, UserError
 from datakit.core.workers import row_worker
 from datakit.run.executors.base import timed_answer
+from datakit.run.executors.messages import Inbox, packed
 
 
 class _ParentGone(Exception):
@@ -26,55 +29,56 @@ class _ParentGone(Exception):
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    socket = int(sys.argv[1])
-    threading.Thread(target=_end_with_parent, args=(socket,), name="parent", daemon=True).start()
-    pipe = Connection(socket)
+    parent = socket.socket(fileno=int(sys.argv[1]))
+    letters: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_take_in, args=(parent, letters), name="parent", daemon=True).start()
     try:
-        _work(pipe)
+        _work(parent, letters)
     except DatakitError as error:
-        _send(pipe, error)
+        _send(parent, error)
     except (ImportError, AttributeError, pickle.UnpicklingError) as error:
-        _send(pipe, UserError(f"a worker process could not start: {error}"))
+        _send(parent, UserError(f"a worker process could not start: {error}"))
 
 
-def _end_with_parent(socket: int) -> None:
-    """Ends the process when the other end of the socket is closed, however deep it is in a picture."""
-    poller = select.poll()
-    poller.register(socket, select.POLLHUP)
-    poller.poll()
+def _take_in(parent: socket.socket, letters: SimpleQueue[bytes]) -> None:
+    """Takes what comes, so that the parent never waits for room; ends the process when the parent is gone,
+    however deep it is in a picture."""
+    inbox = Inbox(parent)
+    while messages := inbox.read():
+        for message in messages:
+            letters.put(message)
     os._exit(0)
 
 
-def _work(pipe: Connection) -> None:
-    sys.path[:] = pickle.loads(_receive(pipe))
-    annotator, context, memory_mb = pickle.loads(_receive(pipe))
+def _work(parent: socket.socket, letters: SimpleQueue[bytes]) -> None:
+    sys.path[:] = pickle.loads(letters.get())
+    annotator, context, memory_mb = pickle.loads(letters.get())
     worker = row_worker(annotator.start(context))
     while True:
-        key, row = pickle.loads(_receive(pipe))
-        _send(pipe, (key, timed_answer(worker, row)))
-        if resident_mb() > memory_mb:
-            _send(pipe, "retire")
-            return
+        for key, row in pickle.loads(letters.get()):
+            _send(parent, (key, timed_answer(worker, row)))
+            if resident_mb() > memory_mb:
+                _send(parent, "retire")
+                return
 
 
-def _receive(pipe: Connection) -> bytes:
+def _send(parent: socket.socket, message: Any) -> None:
     try:
-        return pipe.recv_bytes()
-    except (EOFError, OSError):  # OSError in the middle of a message
-        raise _ParentGone from None
-
-
-def _send(pipe: Connection, message: Any) -> None:
-    try:
-        pipe.send(message)
+        parent.sendall(packed(pickle.dumps(message)))
     except OSError:
         raise _ParentGone from None
 
 
 def resident_mb() -> float:
+    """The memory of this process."""
+    return float(_this_process().memory_info().rss) / 1e6
+
+
+@cache
+def _this_process() -> Any:
     import psutil
 
-    return float(psutil.Process().memory_info().rss) / 1e6
+    return psutil.Process()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from datakit.core.step_context import StepContext
 from datakit.core.transform import AsyncRowWorker, Row, RowWorker
 from datakit.run.executors import GROUP, executor_for
 from datakit.run.executors.base import Executor, Job
+from datakit.run.executors.messages import Inbox, packed
 from datakit.run.executors.process import ProcessExecutor
 from tests.support.toys import AsyncWork, ProcessWork, Work
 
@@ -123,6 +125,18 @@ def test_run_without_jobs_gives_nothing(make: Make, kind: type[Work]) -> None:
     assert outcomes(make(kind), iter(())) == {}
 
 
+@pytest.mark.parametrize("kind", [Work, ProcessWork])
+def test_answers_that_cost_nothing_come_many_at_a_time_and_bought_ones_at_once(
+    make: Make, kind: type[Work]
+) -> None:
+    free = list(filter(None, make(kind, price_usd=0.0).run(jobs(400))))
+    assert sum(map(len, free)) == 400
+    assert len(free) < 200
+    bought = list(filter(None, make(kind).run(jobs())))
+    assert sum(map(len, bought)) == COUNT
+    assert max(map(len, bought)) <= 4  # of two workers that had two each and answer at the same moment
+
+
 @FAULTY
 def test_exception_in_a_worker_is_a_retry_of_its_record_alone(make: Make, kind: type[Work]) -> None:
     found = outcomes(make(kind, fail=("7",)))
@@ -136,6 +150,14 @@ def test_error_that_is_meant_for_the_user_ends_the_run(make: Make, kind: type[Wo
     with pytest.raises(StopProvider, match="no such key"):
         outcomes(make(kind, crash=("7",)))
     assert psutil.Process().children() == []
+
+
+@pytest.mark.parametrize("kind", [Faulty, FaultyProcess])
+def test_what_was_answered_before_an_error_for_the_user_comes_first(make: Make, kind: type[Work]) -> None:
+    run, answered = make(kind, crash=("25",)).run(jobs()), set[bytes]()
+    with pytest.raises(StopProvider, match="no such key"):
+        answered.update(key for batch in run for key, _ in batch)
+    assert answered >= {b"%d" % number for number in range(25 if kind is Faulty else 10)}
 
 
 @KINDS
@@ -184,6 +206,25 @@ def test_worker_that_has_grown_is_replaced(tmp_path: Path, make_context: Callabl
     executor = ProcessExecutor(ProcessWork(log=str(tmp_path / "log")), make_context(run=run))
     assert len(outcomes(executor, jobs(5))) == 5
     assert sorted((tmp_path / "log").read_text().split()) == ["0", "1", "2", "3", "4"]
+
+
+def test_messages_come_whole_however_they_are_cut_and_the_last_half_one_does_not() -> None:
+    ours, theirs = socket.socketpair()
+    data = b"".join(map(packed, (b"one", b"", b"x" * 3000, b"lost")))[:-1]
+
+    def send() -> None:
+        for at in range(0, len(data), 7):
+            ours.sendall(data[at : at + 7])
+        ours.close()
+
+    sender, inbox = threading.Thread(target=send), Inbox(theirs)
+    sender.start()
+    read: list[bytes] = []
+    while messages := inbox.read():
+        read += messages
+    sender.join()
+    theirs.close()
+    assert read == [b"one", b"", b"x" * 3000]
 
 
 def test_executor_of_another_package_is_found_by_its_name(
