@@ -15,6 +15,7 @@ from datakit.core.clock import utc_now
 from datakit.core.errors import UserError
 from datakit.core.record import digest
 from datakit.core.regular_files import read_regular
+from datakit.core.shown_path import show_path
 from datakit.core.visible import has_controls
 
 FOLDER, SUFFIX = "data_cards", ".signoff.jsonl"
@@ -137,13 +138,14 @@ def require_signoff(build: BuildFolder) -> None:
     else:
         why = "nobody has signed it"
     faults = f" In {found.path.name} {'; '.join(found.faults[:3])}." if found.faults else ""
+    place = show_path(build.path)
     words = "is not signed off, and its recipe says `run: {require_signoff: true}`"
-    reviews = [f"datakit review {build.path} --task {task.path.name}" for task in build.tasks]
+    reviews = [f"datakit review {place} --task {task.path.name}" for task in build.tasks]
     again = f"{_REBUILD} Or, where the build is right: put the files back. " if changed else ""
     raise UserError(
-        f"{build.path} {words}: {why}.{faults}",
-        remedy=f"{again}Review it ({'; '.join(reviews) or f'datakit review {build.path}'}), then: "
-        f"datakit signoff {build.path} --name NAME",
+        f"{place} {words}: {why}.{faults}",
+        remedy=f"{again}Review it ({'; '.join(reviews) or f'datakit review {place}'}), then: "
+        f"datakit signoff {place} --name NAME",
     )
 
 

@@ -115,12 +115,13 @@ def meeting(lines: Sequence[OverrideLine], records: PageRecords, path: Path) -> 
 
 
 def disagreeing(lines: Sequence[OverrideLine], records: PageRecords, path: Path) -> list[str]:
-    """That reviewers decided differently about records as they are in the build."""
-    seen, labels = records.seen_by_id, records.build.labels
+    """That reviewers decided differently about records as they are in the build, or were before it followed
+    one of them."""
+    labels, said = records.build.labels, _said_now([line.override for line in lines], records)
     current = [
-        line.model_copy(update={"override": line.override.model_copy(update={"judged": sight.said})})
+        line.model_copy(update={"override": line.override.model_copy(update={"judged": said[line.override]})})
         for line in lines
-        if (sight := seen.get(line.override.id)) is not None and sight.is_of(line.override.judged)
+        if line.override in said
     ]
     if labels is not None:  # a label that the file lacks is never given, whoever else decides
         current = [line for line in current if line.override.new is None or labels.find(line.override.new)]
@@ -217,7 +218,8 @@ def _strange(lines: Sequence[OverrideLine], records: PageRecords, path: Path) ->
     unlabelled = [one for one in strange if one.old is None and one.id in lacking]
     strange = [one for one in strange if one not in unlabelled]
     stale = [one for one in decisions if one.id in own and not own[one.id].is_of(one.judged)]
-    stale = _not_followed(stale, records)
+    followed = _before_it_was_followed(stale, records)
+    stale = [one for one in stale if one not in followed]
     told = []
     for some, single, several in (
         (strange, "is about no record of this build", "are about no record of this build"),
@@ -234,13 +236,25 @@ def _strange(lines: Sequence[OverrideLine], records: PageRecords, path: Path) ->
     return [*told, *_unknown_labels(decisions, records, path)]
 
 
-def _not_followed(stale: Sequence[Override], records: PageRecords) -> list[Override]:
-    """Those of decisions about another sight that the build did not come from: a record that a reviewer
-    relabelled looks different to the decision that did it."""
+def _said_now(decisions: Sequence[Override], records: PageRecords) -> dict[Override, str]:
+    """What each decision is about, in today's words, of those about a record as it is, or was before a
+    decision about it was followed."""
+    own = records.seen_by_id
+    said = {one: own[one.id].said for one in decisions if one.id in own and own[one.id].is_of(one.judged)}
+    others = [one for one in decisions if one not in said]
+    said |= _before_it_was_followed(others, records)
+    gone = [one for one in others if one.id not in own]
+    lacking = _left_out(records.build) if gone else {}
+    return said | {one: one.judged for one in gone if lacking.get(one.id) == _DROPPED}
+
+
+def _before_it_was_followed(decisions: Sequence[Override], records: PageRecords) -> dict[Override, str]:
+    """What decisions are about that the build came from: a record that a reviewer relabelled looks different
+    to the decision that did it."""
     labels, relabelled = records.build.labels, records.relabelled
-    before = {one: (one.id, canonical(one.old, labels)) for one in stale if one.id in relabelled}
+    before = {one: (one.id, canonical(one.old, labels)) for one in decisions if one.id in relabelled}
     seen = records.seen_as(before.values()) if before else {}
-    return [one for one in stale if one not in before or not seen[before[one]].is_of(one.judged)]
+    return {one: seen[name].said for one, name in before.items() if seen[name].is_of(one.judged)}
 
 
 def _left_out(build: BuildFolder) -> dict[str, str]:
