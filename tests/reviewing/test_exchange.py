@@ -426,6 +426,15 @@ def test_decisions_that_the_build_followed_are_not_said_to_be_about_something_el
     assert (
         said.err == "Note: 1 of 3 decisions in data/o.jsonl is about a record that has changed since: r02\n"
     )
+    against = [{**one, "who": "李", "action": "accept"} for one in followed]
+    for one in against:
+        one.pop("new", None)
+    decisions.write_text(lines_of(*followed, *against), "utf-8")
+    assert run(words) == 0
+    told = (
+        "o.jsonl: reviewers disagree about 2 records, and no one is followed until one of them decides again"
+    )
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("status", "counts"), [("submitted", True), ("discarded", False), ("draft", False)])
