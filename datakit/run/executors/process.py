@@ -9,6 +9,7 @@ before it died is there to be read.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 import signal
@@ -30,6 +31,12 @@ from datakit.core.transform import Annotator, Row
 from datakit.run.executors.base import LINGER_S, Answered, Job
 from datakit.run.executors.messages import Inbox, packed
 
+_BEGIN = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
+    "from datakit.run.executors.process_worker import main; main()"
+)
+"""Whatever the parent imports, the worker can too, and nothing else: not a folder `datakit` that stands where
+the command was given, as in a clone of another version."""
 MAX_DEATHS = 8
 QUEUE_PER_WORKER = 2  # one in work, one waiting
 MOST_QUEUED = 256
@@ -117,7 +124,7 @@ class ProcessExecutor:
     def _start(self) -> _Child:
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            [sys.executable, "-m", "datakit.run.executors.process_worker", str(theirs.fileno())],
+            [sys.executable, "-P", "-c", _BEGIN, str(theirs.fileno()), json.dumps(sys.path)],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C and a closed terminal reach the parent alone, which ends its workers
@@ -125,7 +132,6 @@ class ProcessExecutor:
         )
         theirs.close()
         child = _Child(process, ours, Inbox(ours))
-        _send(child, pickle.dumps(sys.path))  # so that whatever the parent imports, the worker can too
         _send(child, self._setup)
         return child
 

@@ -1,7 +1,7 @@
 """The other end of a worker process: takes rows from a socket, some in a message, and answers each with its
 outcome.
 
-Run by datakit.run.executors.process as `python -m datakit.run.executors.process_worker FD`.
+Started by datakit.run.executors.process, with the number of the socket as first argument.
 """
 
 from __future__ import annotations
@@ -28,16 +28,18 @@ class _ParentGone(Exception):
 
 
 def main() -> None:
+    """Works until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     parent = socket.socket(fileno=int(sys.argv[1]))
     letters: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_take_in, args=(parent, letters), name="parent", daemon=True).start()
-    try:
-        _work(parent, letters)
-    except DatakitError as error:
-        _send(parent, error)
-    except (ImportError, AttributeError, pickle.UnpicklingError) as error:
-        _send(parent, UserError(f"a worker process could not start: {error}"))
+    with suppress(_ParentGone):
+        try:
+            _work(parent, letters)
+        except DatakitError as error:
+            _send(parent, error)
+        except (ImportError, AttributeError, pickle.UnpicklingError) as error:
+            _send(parent, UserError(f"a worker process could not start: {error}"))
 
 
 def _take_in(parent: socket.socket, letters: SimpleQueue[bytes]) -> None:
@@ -51,7 +53,6 @@ def _take_in(parent: socket.socket, letters: SimpleQueue[bytes]) -> None:
 
 
 def _work(parent: socket.socket, letters: SimpleQueue[bytes]) -> None:
-    sys.path[:] = pickle.loads(letters.get())
     annotator, context, memory_mb = pickle.loads(letters.get())
     worker = row_worker(annotator.start(context))
     while True:
@@ -79,8 +80,3 @@ def _this_process() -> Any:
     import psutil
 
     return psutil.Process()
-
-
-if __name__ == "__main__":
-    with suppress(_ParentGone):
-        main()

@@ -208,6 +208,20 @@ def test_worker_that_has_grown_is_replaced(tmp_path: Path, make_context: Callabl
     assert sorted((tmp_path / "log").read_text().split()) == ["0", "1", "2", "3", "4"]
 
 
+def test_worker_is_of_the_package_that_its_parent_is_of(
+    tmp_path: Path, make_context: Callable[..., StepContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of a folder of that name where the command was given, such as a clone of another version."""
+    (tmp_path / "datakit").mkdir()
+    (tmp_path / "datakit" / "__init__.py").write_text("raise SystemExit('another version')", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    work = ProcessWork(log=str(tmp_path / "log"))
+    context = make_context(llm=LLM, run=RunSettings(workers=1))
+    (answered,) = ProcessExecutor(work, context).run(iter([Job(b"1", {"text": "a", "images": []})]))
+    assert answered[0][0] == b"1"
+    assert isinstance(answered[0][1], Done)
+
+
 def test_messages_come_whole_however_they_are_cut_and_the_last_half_one_does_not() -> None:
     ours, theirs = socket.socketpair()
     data = b"".join(map(packed, (b"one", b"", b"x" * 3000, b"lost")))[:-1]
