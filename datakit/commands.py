@@ -138,7 +138,7 @@ def why(
     """
     from datakit.cli.why import story_of
 
-    return ShownStory.of(story_of(Path(recipe_or_build), id_, tuple(_each(overrides)), replay=replay))
+    return ShownStory.of(story_of(Path(recipe_or_build), str(id_), tuple(_each(overrides)), replay=replay))
 
 
 def diff(before: str | Path, after: str | Path) -> ShownDiff:

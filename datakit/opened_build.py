@@ -20,6 +20,7 @@ from datakit.pages.blocks import Card
 from datakit.pages.layout import render_html, render_markdown
 
 if TYPE_CHECKING:
+    from datakit.notebook import Records
     from datakit.recipe.recipe import Recipe
     from datakit.shown import ShownDiff, ShownStory
 
@@ -96,6 +97,20 @@ class OpenedBuild:
         names = self.folder.columns
         return self.folder.records.select(name for name in names if not name.startswith("@"))
 
+    @cached_property
+    def data(self) -> Records:
+        """The records as `dk.apply` gives them: `data[0]`, `.filter`, `.sample`, `.plot`, `.to_datasets`.
+
+        They hold what the steps gave, but no rendered chats and no general records, as read.build does.
+
+        >>> [record["label"] for record in built.data.sample(2, label="退货页面")]
+        ['退货页面', '退货页面']
+        """
+        from datakit.notebook import apply
+        from datakit.read.build import Build
+
+        return apply([], Build(path=str(self.path.absolute())), quiet=True)
+
     @property
     def rejects(self) -> pl.LazyFrame:
         """Dropped records: id, step, name, state, reason, detail, source_file, source_line.
@@ -161,7 +176,7 @@ class OpenedBuild:
         recipe = recipe_of(self.folder)
         project = recipe.project if recipe else self.path.parent.parent
         store = StorePlace.of(recipe.run if recipe else RunSettings(), project)
-        return ShownStory.of(why(self.folder, id_, recipe=recipe, store=store, replay=replay))
+        return ShownStory.of(why(self.folder, str(id_), recipe=recipe, store=store, replay=replay))
 
     def card(self) -> DataCard:
         """The data card, shown as a page in a notebook. It is made anew; nothing is written.

@@ -10,6 +10,7 @@ import polars as pl
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.ledger import Score, ledger_of, read_scores, versions
 from datakit.artifacts.report import Finding
+from datakit.artifacts.signoff import read_signoffs
 from datakit.cards.changes import changes
 from datakit.cards.inputs import inputs_of
 from datakit.cards.overview import picture_count
@@ -26,6 +27,7 @@ CHANGED = later("Changed since version {version}, scored {date}:")
 UNCHANGED = later("Made of the same as version {version}, scored {date}.")
 FIRST = later("No earlier version was scored; datakit diff OLD NEW compares two builds.")
 SIGN = later("Whoever has looked through this page and agrees signs the data as it is:")
+SIGNED = later("Signed by {name} on {date}.")
 MORE = later("and {count:,} more: datakit diff compares two builds")
 
 
@@ -47,6 +49,12 @@ def version_section(
     command = shell_words(
         ["datakit", "signoff", build.clean(str(build.path.absolute())), "--name", t("YOUR NAME")]
     )
+    signed = [
+        t(SIGNED, name=build.clean(one.name), date=one.date)
+        for one in read_signoffs(build).of(build.manifest.content)
+    ]
+    if signed:
+        blocks.append(Bullets(signed))
     return Section(t("This version"), [*blocks, Text(t(SIGN)), CodeBlock(command, "bash")])
 
 

@@ -93,7 +93,7 @@ class Check:
             raise UserError("no data set is named", remedy="Name it: --dataset a,b")
         self._report = Report(settings=self._settings(media))
         self._checker = Checker(training.how(), ImageFiles(media, decode=decode))
-        self._lengths = Lengths()
+        self._lengths, self._held_out = Lengths(), Lengths()
 
     def run(self) -> Report:
         """The whole report."""
@@ -132,7 +132,7 @@ class Check:
         check_schedule(training, report.tallies, report.findings)
         train = [tally for tally in report.tallies if tally.part == "train"]
         report.steps = steps_of(training, train)
-        report.proposal = propose(self._lengths, training)
+        report.proposal = propose(self._lengths, self._held_out, training)
         seeing = sum(tally.pictures > 0 for tally in train)
         kept = sum(tally.kept for tally in train)
         if self._is_picture_task and kept and not seeing:
@@ -234,8 +234,8 @@ class Check:
         for code, words in account.faults:
             finding = Finding(code, words, where=place, data_set=data_set.name, record=record)
             self._report.findings.all.append(finding)
-        if account.verdict == "kept" and tally.part == "train":
-            self._lengths.add(account)
+        if account.verdict == "kept":
+            (self._lengths if tally.part == "train" else self._held_out).add(account)
         return Placed(data_set.name, record, place, account)
 
     def _unread(self, path: Path, types: ColumnTypes, data_set: DataSet) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datakit.checking.tally import Lengths
 from datakit.checking.training import Training
 from datakit.core.pixels import TRAINER, Family, TrainerLimits, image_tokens
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 STEPS = (200_704, 401_408, TRAINER.max_pixels, 802_816, 1_003_520, 1_605_632)
 """Limits to choose from: 256 to 2,048 picture tokens of Qwen2.5-VL, and the trainer's own default."""
@@ -26,9 +31,9 @@ class Choice:
     cost: float
     """Tokens against those at the configuration's own limit."""
     fits_all: int
-    """The `cutoff_len` that cuts no row."""
+    """The `cutoff_len` that cuts no row, held-out ones included: the trainer cuts those too."""
     fits_99: int
-    """The `cutoff_len` that leaves 99% of the rows whole."""
+    """The `cutoff_len` that leaves 99% of these rows whole."""
 
 
 @dataclass
@@ -50,15 +55,17 @@ class Proposal:
         return asdict(self)
 
 
-def propose(lengths: Lengths, training: Training) -> Proposal | None:
-    """The proposal for kept training rows; None when no tokens were counted."""
+def propose(lengths: Lengths, held_out: Lengths, training: Training) -> Proposal | None:
+    """The proposal for kept rows, of the training and held out; None when no tokens were counted."""
     layout = training.layout
     if layout is None or not len(lengths.text):
         return None
     limits, own_cutoff = training.limits, training.cutoff
     cutoff = None if own_cutoff is None else own_cutoff + training.packed
-    proposal = Proposal(cutoff_len=cutoff, uncounted=lengths.uncounted, image_max_pixels=limits.max_pixels)
-    now = _choice(lengths, layout.family, limits, None, training.packed)
+    uncounted = lengths.uncounted + held_out.uncounted
+    proposal = Proposal(cutoff_len=cutoff, uncounted=uncounted, image_max_pixels=limits.max_pixels)
+    both = (lengths, held_out)
+    now = _choice(both, layout.family, limits, None, training.packed)
     proposal.fits_all, proposal.fits_99 = now.fits_all, now.fits_99
     if layout.family is not None and any(lengths.shapes):
         steps = sorted({*STEPS, limits.max_pixels})
@@ -66,31 +73,43 @@ def propose(lengths: Lengths, training: Training) -> Proposal | None:
             if pixels >= limits.min_pixels:
                 changed_limits = TrainerLimits(pixels, limits.min_pixels)
                 proposal.choices.append(
-                    _choice(lengths, layout.family, changed_limits, now.tokens, training.packed)
+                    _choice(both, layout.family, changed_limits, now.tokens, training.packed)
                 )
     proposal.advice = list(_advice(proposal, lengths))
     return proposal
 
 
 def _choice(
-    lengths: Lengths, family: Family | None, limits: TrainerLimits, base: int | None, packed: bool
+    both: tuple[Lengths, Lengths],
+    family: Family | None,
+    limits: TrainerLimits,
+    base: int | None,
+    packed: bool,
 ) -> Choice:
     import numpy as np
 
-    per_shape = np.array([_tokens(sizes, family, limits) for sizes in lengths.shapes], dtype=np.int64)
-    images = per_shape[np.asarray(lengths.shape)]
-    rows = np.sort(images + np.asarray(lengths.text))
-    total = int(rows.sum())
-    most = int(rows[-1])
-    usual = int(rows[max(0, -(-99 * len(rows) // 100) - 1)])
+    images = [_image_tokens(lengths, family, limits) for lengths in both]
+    rows = [own + np.asarray(lengths.text) for own, lengths in zip(images, both, strict=True)]
+    total = int(rows[0].sum())
+    lengths = np.sort(np.concatenate(rows))
+    most = int(lengths[-1])
+    usual = int(lengths[max(0, -(-99 * len(lengths) // 100) - 1)])
     return Choice(
         image_max_pixels=limits.max_pixels,
-        image_tokens=int(images.sum()),
+        image_tokens=int(images[0].sum()),
         tokens=total,
         cost=round(total / base, 3) if base else 1.0,
         fits_all=_up(most) + packed,
         fits_99=_up(usual) + packed,
     )
+
+
+def _image_tokens(lengths: Lengths, family: Family | None, limits: TrainerLimits) -> IntArray:
+    """Of each row."""
+    import numpy as np
+
+    per_shape = np.array([_tokens(sizes, family, limits) for sizes in lengths.shapes], dtype=np.int64)
+    return per_shape[np.asarray(lengths.shape, dtype=np.int64)]
 
 
 def _tokens(sizes: tuple[tuple[int, int], ...], family: Family | None, limits: TrainerLimits) -> int:

@@ -106,7 +106,7 @@ def _row(task: Mapping[str, Any]) -> dict[str, Any]:
         if kind not in _KINDS:
             left_out[f"shapes of the type {kind}"] += 1
         elif kind == "choices" and "x" not in value:
-            label = label or next(iter(value.get("choices") or ()), None)
+            label = label or _first_choice(region, left_out)
         else:
             box = boxes.setdefault(str(region.get("id") or number), {})
             names = [name for key in _LISTS for name in value.get(key) or ()]
@@ -135,8 +135,27 @@ def _results(task: Mapping[str, Any], left_out: Counter[str]) -> list[Mapping[st
     ]
     if len(annotations) > 1:
         left_out["further annotations of a task"] += len(annotations) - 1
-    results = annotations[0].get("result") if annotations else None
-    return [region for region in results or () if isinstance(region, Mapping)]
+    results = [
+        [region for region in entry.get("result") or () if isinstance(region, Mapping)]
+        for entry in annotations
+    ]
+    if others := sum(_choices(other) != _choices(results[0]) for other in results[1:]):
+        left_out["annotations of a task that disagree with its first about the choice"] += others
+    return results[0] if results else []
+
+
+def _choices(regions: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """What an annotation chose for the whole picture."""
+    values = [region.get("value") or {} for region in regions if region.get("type") == "choices"]
+    return [choice for value in values if "x" not in value for choice in value.get("choices") or ()]
+
+
+def _first_choice(region: Mapping[str, Any], left_out: Counter[str]) -> str | None:
+    """The choice that becomes the label; a record has one."""
+    choices = _choices([region])
+    if len(choices) > 1:
+        left_out["further choices of a picture, which has one label,"] += len(choices) - 1
+    return next(iter(choices), None)
 
 
 def _check_upright(regions: Sequence[Mapping[str, Any]]) -> None:

@@ -15,6 +15,8 @@ _OPENED = 400
 _FOLDERS = 200
 """Folders beside the data that are tried."""
 _ENOUGH = 0.5
+MIN_SIDE_PX, MAX_RATIO = 28, 200
+"""What the recipe's guard.image is given."""
 
 
 class Spread:
@@ -55,10 +57,15 @@ def looked_at(paths: Sequence[str]) -> Looked:
     faults, example = Counter[str](), ""
     for path in some:
         try:
-            read_header(path)
+            header = read_header(path)
         except ImageProblem as problem:
             faults[problem.reason] += 1
             example = example or (problem.detail if path in problem.detail else f"{path}: {problem.detail}")
+            continue
+        short, long = sorted((header.width, header.height))
+        if short < MIN_SIDE_PX or long > MAX_RATIO * short:
+            faults["image_too_small" if short < MIN_SIDE_PX else "image_ratio"] += 1
+            example = example or f"{path}: {header.width} x {header.height} px"
     return Looked(len(some), faults, example)
 
 

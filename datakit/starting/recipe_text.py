@@ -12,6 +12,7 @@ from typing import Any
 from datakit.core.plain_yaml import yaml_inline
 from datakit.starting.asked import TASK_WORDS
 from datakit.starting.deciding import Decided
+from datakit.starting.pictures import MAX_RATIO, MIN_SIDE_PX
 from datakit.starting.place import label_path
 from datakit.starting.prompts import box_tasks
 
@@ -48,7 +49,8 @@ def recipe_text(decided: Decided, name: str, recipes: Path, labels: Mapping[str,
     lines += [
         "steps:",
         f"  - read.{found.source.name}: {yaml_inline(_parameters(found.source.parameters, recipes))}",
-        "  - guard.image: {min_side_px: 28, max_ratio: 200}  # broken and tiny ones are left out",
+        f"  - guard.image: {{min_side_px: {MIN_SIDE_PX}, max_ratio: {MAX_RATIO}}}"
+        "  # broken and tiny ones are left out",
         *_steps(decided, name, labels),
         "emit:",
         *(_SWIFT if decided.task == "chats" and found.beside else _LLAMAFACTORY),

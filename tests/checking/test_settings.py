@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from datakit.checking.check import Check, Report
 from datakit.checking.training import Training
 from datakit.core.errors import UserError
-from tests.support.data_folder import DataFolder, good, picture
+from tests.support.data_folder import SHARED, DataFolder, good, picture
 
 
 def check(folder: DataFolder, settings: dict[str, Any], rows: int = 64, **more: Any) -> Report:
@@ -206,6 +207,22 @@ def test_proposal_fits_the_rows_and_prices_the_pixels(folder: DataFolder) -> Non
     again = Check(Training.load(folder.path / "train.yaml", changed)).run()
     assert again.findings.all == []
     assert sum(tally.text_tokens + tally.image_tokens for tally in again.tallies) == larger.tokens
+
+
+def test_proposal_fits_the_rows_that_are_held_out_too(folder: DataFolder) -> None:
+    small = good([picture(folder.path, "b.png")])
+    shown = picture(folder.path, "a.png", 1080, 2340)
+    alone = Check(Training.load(folder.write([small]))).run().proposal
+    folder.write([good([shown])], file="held_out.json")
+    train_yaml = folder.write([small], settings={"eval_dataset": "held_out"})
+    index = {name: {"file_name": f"{name}.json", **SHARED} for name in ("set", "held_out")}
+    (folder.path / "dataset_info.json").write_text(json.dumps(index), "ascii")
+    report = Check(Training.load(train_yaml)).run()
+    assert alone is not None
+    assert report.proposal is not None
+    assert report.proposal.fits_all >= max(tally.longest for tally in report.tallies) > alone.fits_all
+    costs = [[choice.tokens for choice in found.choices] for found in (alone, report.proposal)]
+    assert costs[0] == costs[1]  # of an epoch: held-out rows are no part of it
 
 
 def test_file_that_is_no_mapping_is_refused(folder: DataFolder) -> None:

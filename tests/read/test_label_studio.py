@@ -47,6 +47,25 @@ def test_rectangles_of_label_studio_are_boxes(tmp_path: Path, read: Any) -> None
     assert got.warnings == ["1 shapes of the type polygonlabels left out"]
 
 
+def test_a_second_choice_and_a_second_opinion_are_told(tmp_path: Path, read: Any) -> None:
+    def chose(*names: str) -> dict[str, Any]:
+        return {"result": [{"id": "c", "type": "choices", "value": {"choices": list(names)}}]}
+
+    data = {"image": "/data/upload/3/1.jpg"}
+    tasks(
+        tmp_path,
+        {"id": 1, "data": data, "annotations": [chose("购物车页面", "退款页面")]},
+        {"id": 2, "data": data, "annotations": [chose("购物车页面"), chose("退款页面"), chose("购物车页面")]},
+    )
+    got = read("read.label_studio", path="tasks.json")
+    assert got.column("label") == ["购物车页面", "购物车页面"]
+    assert got.warnings == [
+        "1 further choices of a picture, which has one label, left out",
+        "2 further annotations of a task left out",
+        "1 annotations of a task that disagree with its first about the choice left out",
+    ]
+
+
 def test_what_was_typed_for_a_rectangle_is_its_text(tmp_path: Path, read: Any) -> None:
     result = [
         region("rectangle", "r1", **PLACE),

@@ -387,7 +387,7 @@ def test_a_review_of_a_task_says_which_block_is_to_read_its_decisions(tmp_path: 
     path = project(tmp_path, RECIPE.replace("        - guard.label: {}\n", step, 1))
     write(tmp_path / "decisions.jsonl", [])
     own_topics, own_moods = BuildFolder(build(path).folder).tasks
-    assert overrides_file(own_topics) == path.parent / ".." / "decisions.jsonl"
+    assert overrides_file(own_topics) == tmp_path / "decisions.jsonl"
     assert unread(own_topics, overrides_file(own_topics)) == ""
     told = unread(own_moods, overrides_file(own_moods))
     assert "in the block of the task moods" in told

@@ -12,9 +12,11 @@ import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.signoff import read_signoffs, require_signoff, sign, signoff_file
+from datakit.cards.write import make_card
 from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.library import build
+from datakit.pages.layout import render_markdown
 from tests.support.fake_trainer import calls, write_base
 from tests.support.task_builds import project as write_tasks
 from tests.support.train_builds import RECIPE, write_first
@@ -45,6 +47,13 @@ def guarded(built: Path, tmp_path: Path) -> Path:
 
 def data_file(build: Path) -> Path:
     return build / sorted(BuildFolder(build).manifest.records)[0]
+
+
+def test_card_says_who_signed_this_data(guarded: Path, tmp_path: Path) -> None:
+    folder = BuildFolder(guarded)
+    assert "签署。" not in render_markdown(make_card(folder))
+    sign(folder, "李 | 雷")
+    assert "- 李 \\| 雷 已于 " in render_markdown(make_card(folder))
 
 
 @pytest.mark.fault(
