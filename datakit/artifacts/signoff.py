@@ -69,7 +69,7 @@ def read_signoffs(build: BuildFolder) -> SignOffs:
     found = SignOffs(signoff_file(build))
     try:
         data = read_regular(found.path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return found
     except OSError as error:
         raise UserError(f"cannot read {found.path}: {error.strerror}") from None

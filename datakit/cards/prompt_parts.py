@@ -29,8 +29,8 @@ class Constant:
     def parts(self, text: str) -> list[Part]:
         """A text in pieces, in order: its own words, and the names of the runs in place of them.
 
-        The pieces with the runs put in, each with the line end behind it, are the text to the letter; a text
-        without the runs is one piece.
+        The pieces with the runs put in, each with the line end behind it where more than line ends follows,
+        are the text to the letter; a text without the runs is one piece.
         """
         pieces, rest = list[Part](), text
         for at, run in enumerate(self.runs):
@@ -78,10 +78,10 @@ def _in_order(runs: Sequence[str], texts: Sequence[str]) -> list[str]:
 def _cut(text: str, run: str) -> tuple[str, bool, str]:
     """What stands before a run of whole lines, whether it is there, and what stands behind it.
 
-    The line end behind the run belongs to it, unless nothing but that end follows.
+    The line end behind the run belongs to it, unless nothing but line ends follows.
     """
     start = f"\n{text}\n".find(f"\n{run}\n")
     if start < 0:
         return text, False, ""
     rest = text[start + len(run) :]
-    return text[:start], True, rest if rest == "\n" else rest.removeprefix("\n")
+    return text[:start], True, rest.removeprefix("\n") if rest.strip("\n") else rest
