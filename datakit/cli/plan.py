@@ -205,7 +205,7 @@ def _bound(made: Plan, local: int) -> str:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
-    if minutes < 1:
-        return "a minute"
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

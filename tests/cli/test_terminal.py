@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -106,7 +107,7 @@ def test_plan_tells_the_time_by_what_was_measured(datakit: Run, small: Path) -> 
     assert "annotate.ocr about" not in datakit("plan").out
     datakit("build")
     planned = datakit("plan", "--set", "annotate.ocr.long_side_px=800")
-    assert "(annotate.ocr about a minute)" in planned.out
+    assert re.search(r"\(annotate\.ocr about \d+ s\)", planned.out)
     steps = json.loads(datakit("plan", "--set", "annotate.ocr.long_side_px=800", "--json").out)["steps"]
     step = next(step for step in steps if step["name"] == "annotate.ocr")
     assert step["seconds"] > 0
