@@ -116,6 +116,16 @@ def header_of(image: Image.Image, size: int) -> ImageHeader:
     )
 
 
+def size_fault(width: int, height: int, min_side_px: int, max_ratio: float) -> tuple[str, str] | None:
+    """Reason and words for a picture that is too small or too narrow; None for others."""
+    short, long = sorted((width, height))
+    if short < min_side_px:
+        return "image_too_small", f"a side is below min_side_px ({min_side_px})"
+    if long > max_ratio * short:
+        return "image_ratio", f"{long / short:.0f} to 1 is above max_ratio ({max_ratio:g})"
+    return None
+
+
 def is_plain(header: ImageHeader) -> bool:
     """Whether a trainer reads the file as it is and sees what datakit sees.
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from datakit.core.image import ImageProblem
+from datakit.core.image import ImageProblem, size_fault
 from datakit.core.image_pass import are_whole, image_facts, other_keys
 from datakit.core.outcome import Done, Outcome, Rejected
 from datakit.core.reasons import NOT_STORED
@@ -64,14 +64,8 @@ class Image(Annotator):
         if "reason" in facts:
             return Rejected(facts["reason"], f"{path}: {facts['words']}")
         width, height = facts["width"], facts["height"]
-        short, long = min(width, height), max(width, height)
-        size = f"{path}: {width} x {height} px"
-        if short < self.min_side_px:
-            return Rejected("image_too_small", f"{size}, a side is below min_side_px ({self.min_side_px})")
-        if long > self.max_ratio * short:
-            ratio = f"{long / short:.0f} to 1 is above max_ratio ({self.max_ratio:g})"
-            return Rejected("image_ratio", f"{size}, {ratio}")
-        return None
+        fault = size_fault(width, height, self.min_side_px, self.max_ratio)
+        return Rejected(fault[0], f"{path}: {width} x {height} px, {fault[1]}") if fault else None
 
 
 class _Decoder(RowWorker):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datakit.core.image import ImageProblem, read_header
+from datakit.core.image import ImageProblem, read_header, size_fault
 
 _OPENED = 400
 """Pictures whose headers are read: about a second."""
@@ -62,9 +62,8 @@ def looked_at(paths: Sequence[str]) -> Looked:
             faults[problem.reason] += 1
             example = example or (problem.detail if path in problem.detail else f"{path}: {problem.detail}")
             continue
-        short, long = sorted((header.width, header.height))
-        if short < MIN_SIDE_PX or long > MAX_RATIO * short:
-            faults["image_too_small" if short < MIN_SIDE_PX else "image_ratio"] += 1
+        if fault := size_fault(header.width, header.height, MIN_SIDE_PX, MAX_RATIO):
+            faults[fault[0]] += 1
             example = example or f"{path}: {header.width} x {header.height} px"
     return Looked(len(some), faults, example)
 
