@@ -20,7 +20,7 @@ from pydantic import (
 from datakit.core.errors import UserError
 from datakit.core.parameters import describe_fault
 from datakit.core.text_encoding import BOM
-from datakit.core.visible import has_controls, visible
+from datakit.core.visible import has_controls, has_halves, visible
 
 Action = Literal["accept", "relabel", "drop"]
 _SHOWN = 10
@@ -73,6 +73,8 @@ class Override(BaseModel):
             raise ValueError("`relabel` needs the label in `new`")
         if has_controls("".join((self.id, self.new or "", self.who))):
             raise ValueError("the id, a label or a name holds control characters")
+        if has_halves("".join((self.old or "", self.new or "", self.build))):  # pydantic sees the others
+            raise ValueError("a label or the build holds half of a surrogate pair, which is no character")
         return self
 
     @property

@@ -165,6 +165,8 @@ def _tell(made: Made, wanted: Wanted, join: Join | None, *, as_json: bool) -> No
         lines += [f"Written: {made.folder.predictions_file}", f"Written: {made.folder.suspects_file}"]
         if join.missing_folds:
             lines.append(f"Next: {wanted.command} --run, for fold {', '.join(map(str, join.missing_folds))}")
+        elif not join.is_whole:
+            lines.append(f"Next: {wanted.command} --run, for the records without an answer")
     click.echo("\n".join(lines))
 
 

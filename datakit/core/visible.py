@@ -24,6 +24,7 @@ SEQUENCES = (
 BREAKS = "[\x0b\x0c\x85]"
 """Ends of lines and pages that no terminal obeys any more: a blank in data, so that words stay apart."""
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_HALF = re.compile("[\ud800-\udfff]")
 _IN_DATA, _BREAK = re.compile(SEQUENCES), re.compile(BREAKS)
 
 
@@ -45,6 +46,11 @@ def without_controls(text: str) -> str:
 def has_controls(text: str) -> bool:
     """Whether a text holds something that `without_controls` takes out."""
     return _IN_DATA.search(text) is not None
+
+
+def has_halves(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair, which JSON can say and no file can hold."""
+    return _HALF.search(text) is not None
 
 
 def texts_in(value: Any) -> Iterator[str]:

@@ -93,6 +93,10 @@ class Join:
                 self.relabelled,
                 "whose label is another since they were asked about: ranked by the present one",
             ),
+            (
+                list(self.checked.no_label),
+                "predicted to be what is no label of the label file, and not ranked",
+            ),
             (self.checked.doubled, "predicted more than once in one file: the last prediction counts"),
             (
                 self.checked.unsound,

@@ -153,7 +153,7 @@ class DecisionsFile:
 
     def _write(self, overrides: Iterable[Override]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        draft = self.path.with_name(f".{self.path.name}.part")  # one is enough: writers hold the lock
         try:
             with open_private(draft) as file:
                 for override in overrides:

@@ -308,6 +308,9 @@ def test_file_of_another_build_is_told(tmp_path: Path) -> None:
         ('{"id": "r1", "judged": "%s", "action": "relabel"}' % ("0" * 32), "needs the label in `new`"),
         ('{"id": "r1", "judged": "%s", "action": "drop", "wo": "a"}' % ("0" * 32), "Did you mean `who`?"),
         ('{"id": "r\\u001b", "judged": "%s", "action": "drop"}' % ("0" * 32), "control characters"),
+        ('{"id": "r1", "judged": "%s", "action": "drop", "old": "\\ud83d"}' % ("0" * 32), "surrogate"),
+        ('{"id": "r1", "judged": "%s", "action": "drop", "new": "\\ud83d"}' % ("0" * 32), "surrogate"),
+        ('{"id": "r1", "judged": "%s", "action": "drop", "build": "\\ud83d"}' % ("0" * 32), "surrogate"),
     ],
 )
 def test_broken_lines_are_named_with_what_is_wrong(text: str, words: str) -> None:

@@ -142,6 +142,10 @@ def test_a_missing_fold_is_named_and_its_records_are_counted(folds: Folds) -> No
     assert document["predicted"] + sum(document["unpredicted"].values()) == document["records"] == 18
     assert folds.go("--join") == 3
     assert "--run, for fold 2" in folds.output
+    folds.answers(2).parent.mkdir(parents=True, exist_ok=True)
+    folds.answers(2).write_text("")
+    assert folds.go("--join") == 3
+    assert "--run, for the records without an answer" in folds.output
 
 
 def test_label_probabilities_rank_the_suspects(folds: Folds) -> None:
@@ -423,6 +427,7 @@ def test_an_answer_that_is_no_label_doubts_nothing(folds: Folds) -> None:
         folds.predict(number, lambda id_, label: "店铺页面" if id_ == "s05" else label)
     assert folds.go("--join") == 0, folds.output
     assert "Predicted without a label: 1 (label_unknown)" in folds.output
+    assert "1 record predicted to be what is no label of the label file, and not ranked (s05)" in folds.output
     assert "Suspects: 0 of 17 records" in folds.output
 
 

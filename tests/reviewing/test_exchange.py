@@ -355,6 +355,11 @@ def test_what_answers_do_not_say_is_counted_and_named(records: PageRecords, tmp_
     assert [one.who for one in found.decisions] == ["Label Studio"]
 
 
+def test_label_with_half_of_a_sign_is_left_out_with_that_word(records: PageRecords, tmp_path: Path) -> None:
+    (words,) = imported(records, tmp_path, [task(records, result=[choice("\ud83d")])]).left_out
+    assert "half of a surrogate pair" in words
+
+
 def test_name_with_control_characters_is_left_out_with_that_word(
     records: PageRecords, tmp_path: Path
 ) -> None:

@@ -115,7 +115,7 @@ def test_keyboard_decides_one_record_after_the_other(page: Tab, tmp_path: Path) 
     assert {row["build"] for row in rows} == {"screens"}
 
 
-@pytest.mark.parametrize("typed", ["tuihuo", "thym", "退货", "退货申请", "thsq"])
+@pytest.mark.parametrize("typed", ["tuihuo", "thym", "退货", "退货申请", "thsq", "ｔｈｙｍ　"])
 def test_label_is_found_by_name_alias_pinyin_and_initials(page: Tab, typed: str) -> None:
     cell(page, 0).click()
     page.keyboard.press("r")

@@ -139,6 +139,8 @@ def test_no_file_but_those_of_the_page(server: Server, path: str) -> None:
 
 def test_decisions_are_written_replaced_and_taken_back(server: Server) -> None:
     post = {"method": "POST"}
+    path = server.review.decisions.path
+    path.with_name(f".{path.name}.part").write_text("{")  # what a killed server left
     assert (
         ask(
             server, "/decisions", body={"decisions": [["r1", line(), "王"], ["r2", line("r2"), "王"]]}, **post
@@ -152,6 +154,7 @@ def test_decisions_are_written_replaced_and_taken_back(server: Server) -> None:
     ask(server, "/decisions", body={"decisions": [["r2", None, "王"]]}, **post)
     assert [one.id for one in written(server)] == ["r1"]
     assert [row["id"] for row in json.loads(ask(server, "/state")[1])["lines"]] == ["r1"]
+    assert not list(path.parent.glob(f".{path.name}*.part"))
 
 
 def test_lines_of_others_and_about_other_things_stay(server: Server) -> None:
@@ -172,6 +175,7 @@ def test_lines_of_others_and_about_other_things_stay(server: Server) -> None:
         {"decisions": [["r1", line("r2"), "王"]]},
         {"decisions": [["r1", line(judged="1" * 32), "王"]]},
         {"decisions": [["r1", line(action="explode"), "王"]]},
+        {"decisions": [["r1", line(action="relabel", new="\ud83d"), "王"]]},
         {"decisions": [["r1", line(), 3]]},
         {"decisions": [["r1", line()]]},
         b'{"decisions": ' + b"[" * 100_000,

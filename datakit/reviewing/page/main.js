@@ -158,9 +158,9 @@ function askLabel(records) {
 }
 
 function suggest() {
-  const typed = at("new-label").value.toLowerCase().replaceAll(" ", "");
+  const typed = fold(at("new-label").value).replaceAll(" ", "");
   const score = (label) => Math.min(...label.typed.map((form) => {
-    const found = form.indexOf(typed);
+    const found = fold(form).indexOf(typed);
     return found < 0 ? 9e9 : found * 100 + form.length;
   }));
   const preferred = asked.length ? INDEX.proposal[asked[0]] : -1;
