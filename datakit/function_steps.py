@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import polars as pl
@@ -27,12 +28,15 @@ from datakit.core.transform import (
 
 _TYPES = {str: pl.String(), int: pl.Int64(), float: pl.Float64(), bool: pl.Boolean()}
 DROPPED = "dropped_by_step"
+_SAYS_IT = 'Say it before its `def`: `@dk.step(gives={"words": int})`.'
 _PLACE = ("id", "source_file", "source_line")
 
 
 def step(
+    bare: None = None,
+    /,
     *,
-    gives: Mapping[str, Any],
+    gives: Mapping[str, Any] = MappingProxyType({}),
     reads: str | Sequence[str] = (),
     batch: bool = False,
     pays: bool = False,
@@ -65,6 +69,10 @@ def step(
     exception of a free function ends the work with the record's id, one of a function that pays leaves the
     record to the next run.
     """
+
+    if bare is not None:
+        words = f"`@dk.step` does not say what `{getattr(bare, '__name__', bare)}` gives"
+        raise UserError(words, remedy=_SAYS_IT)
 
     def decorate(function: Callable[..., Any]) -> Transform:
         named = (reads,) if isinstance(reads, str) else tuple(reads)
@@ -103,7 +111,8 @@ class _Function:
         return UserError(f"step.{self.name}: {words}", remedy=remedy)
 
     def failed(self, error: Exception, what: str) -> UserError:
-        return self.fault(f"failed at {what}: {type(error).__name__}: {error}")
+        remedy = "Mend the function; for a record that cannot be, return dk.Rejected."
+        return self.fault(f"failed at {what}: {type(error).__name__}: {error}", remedy)
 
     def columns(self, given: Any) -> Row:
         """Column -> value, of what the function returned."""
@@ -114,20 +123,31 @@ class _Function:
             return {next(iter(self.gives)): given}
         for name in self.gives:
             if name not in given:
-                raise self.fault(f"returned no `{name}`", did_you_mean(name, map(str, given)))
+                remedy = (
+                    did_you_mean(name, map(str, given)) or f"Return {', '.join(self.gives)}, or dk.Rejected."
+                )
+                raise self.fault(f"returned no `{name}`", remedy)
         if others := [str(name) for name in given if name not in self.gives]:
-            raise self.fault(f"returned `{others[0]}`, which `gives` does not name", "Add it to `gives`.")
+            remedy = "Leave it out: steps do not change it." if _taken(others[:1]) else "Add it to `gives`."
+            raise self.fault(f"returned `{others[0]}`, which `gives` does not name", remedy)
         return dict(given)
 
-    def series(self, name: str, values: Sequence[Any], ids: Sequence[str]) -> pl.Series:
+    def series(self, name: str, values: Sequence[Any], ids: Sequence[str] = ()) -> pl.Series:
         """A column of its dtype. Raises UserError that names the first record whose value is of another."""
         dtype = self.gives[name]
         try:
             return pl.Series(name, values, dtype=dtype)
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
             wrong = next((at for at, value in enumerate(values) if not _fits(value, dtype)), 0)
-            words = f"`{name}` of record {ids[wrong]} is {values[wrong]!r:.80}, which is no {dtype}"
-            raise self.fault(words) from None
+            of = f" of record {ids[wrong]}" if ids else ""
+            words = f"`{name}`{of} is {values[wrong]!r:.80}, which is no {dtype}"
+            raise self.fault(words, "Return one, or name another type in `gives`.") from None
+
+    def reason(self, given: Rejected, of: str = "a record") -> Rejected:
+        """The same. Raises UserError for one that says nothing."""
+        if not given.reason:
+            raise self.fault(f"rejected {of} without a reason", 'Such as `dk.Rejected("too_dark")`.')
+        return given
 
 
 def _fits(value: Any, dtype: Any) -> bool:
@@ -175,6 +195,7 @@ def _record_worker(function: _Function) -> Worker:
             except Exception as error:
                 raise function.failed(error, f"record {place['id']}") from error
             if isinstance(given, Rejected):
+                function.reason(given, f"record {place['id']}")
                 rejects.append(Reject.of(place, given.reason, given.detail))
             else:
                 rows.append({"id": place["id"], **function.columns(given)})
@@ -209,17 +230,18 @@ def _frame_worker(function: _Function) -> Worker:
 
 def _joined(function: _Function, frame: pl.DataFrame, given: Any) -> pl.DataFrame:
     """The records that a function of batches gave back, with its columns, in their order."""
+    remedy = f"Return a frame with `id` as it was and {', '.join(function.gives)}."
     if not isinstance(given, pl.DataFrame):
-        raise function.fault(f"returned {type(given).__name__}, which is no polars DataFrame")
+        raise function.fault(f"returned {type(given).__name__}, which is no polars DataFrame", remedy)
     for name in ("id", *function.gives):
         if name not in given.columns:
-            hint = did_you_mean(name, given.columns)
+            hint = did_you_mean(name, given.columns) or remedy
             raise function.fault(f"returned a frame without `{name}`", hint)
     ids = given["id"]
     if ids.is_duplicated().any():
-        raise function.fault(f"returned record {ids.filter(ids.is_duplicated())[0]} more than once")
+        raise function.fault(f"returned record {ids.filter(ids.is_duplicated())[0]} more than once", remedy)
     if strange := [id_ for id_ in ids.to_list() if id_ not in set(frame["id"])]:
-        raise function.fault(f"returned record {strange[0]}, which it was not given")
+        raise function.fault(f"returned record {strange[0]}, which it was not given", remedy)
     columns = [function.series(name, given[name].to_list(), ids.to_list()) for name in function.gives]
     own = pl.DataFrame([ids, *columns])
     rest = frame.drop(name for name in function.gives if name in frame.columns)
@@ -253,12 +275,10 @@ class _Paid(Annotator):
 def _outcome(function: _Function, given: Any) -> Outcome:
     """What is stored of a result. Raises UserError for one that is not as the function says."""
     if isinstance(given, Rejected):
-        return given
+        return function.reason(given)
     raw, meta = (given.raw, given.meta) if isinstance(given, Done) else (given, {})
     columns = function.columns(raw)
-    plain = {
-        name: function.series(name, [value], ["at work"]).to_list()[0] for name, value in columns.items()
-    }
+    plain = {name: function.series(name, [value]).to_list()[0] for name, value in columns.items()}
     return Done(plain, meta)
 
 
@@ -285,6 +305,8 @@ def _read(function: _Function, row: Row) -> Row:
 
 def _dtypes(gives: Mapping[str, Any]) -> dict[str, Any]:
     """Column -> polars dtype. Raises UserError for what is none."""
+    if not isinstance(gives, Mapping):
+        raise UserError(f"`gives` is {gives!r:.60}, no mapping of columns to types", remedy=_SAYS_IT)
     dtypes = {}
     for name, kind in gives.items():
         dtype = _TYPES.get(kind, kind)

@@ -6,8 +6,10 @@ import inspect
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -31,7 +33,7 @@ from datakit.run.engine import Engine
 from datakit.run.progress import Progress
 from datakit.run.record_frames import RecordFrames
 from datakit.run.store_place import StorePlace
-from datakit.shown_records import Record, check_column, shown_columns, table
+from datakit.shown_records import Record, check_column, has_value, shown_columns, table
 
 if TYPE_CHECKING:
     from datakit.plots import Plots
@@ -82,12 +84,17 @@ class Records:
         if isinstance(at, str):
             check_column(self.frame, at)
             return self.frame[at]
+        try:
+            at = index(at)
+        except TypeError:
+            words = f"records are taken by `data[0]`, `data[:9]` or `data['label']`, not by {at!r:.60}"
+            raise TypeError(words) from None
         if not -len(self) <= at < len(self):
             raise IndexError(f"there is no record {at}: there are {len(self):,}")
         return Record(self._plain().row(at, named=True))
 
     def filter(self, *predicates: Any, **values: Any) -> Records:
-        """The records that satisfy all `predicates`, and whose columns have these `values`.
+        """The records that satisfy all `predicates`, and whose columns have these `values`, or one of a list.
 
         A predicate is one of polars, or a function of a record.
 
@@ -98,10 +105,9 @@ class Records:
         (3, 0)
         """
         frame = self.frame
-        for name in values:
-            check_column(frame, name)
+        fits = [has_value(frame, name, value) for name, value in values.items()]
         own = [one for one in predicates if callable(one)]
-        frame = frame.filter(*(one for one in predicates if not callable(one)), **values)
+        frame = frame.filter(*(one for one in predicates if not callable(one)), *fits)
         for one in own:
             kept = [bool(one(record)) for record in replace(self, frame=frame)]
             frame = frame.filter(pl.Series(kept, dtype=pl.Boolean))
@@ -159,7 +165,12 @@ class Records:
             raise missing_extra("datasets", "hub", "Records.to_datasets")
         import datasets
 
-        made = datasets.Dataset.from_list(self._plain().to_dicts())
+        plain = self._plain()
+        made = (
+            datasets.Dataset.from_list(plain.to_dicts())
+            if plain.height
+            else datasets.Dataset.from_polars(plain)  # a list of none has no columns
+        )
         return made.cast_column("images", [datasets.Image()]) if "images" in made.column_names else made
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -175,15 +186,17 @@ class Records:
             raise UserError(f"{place} is there already", remedy="Name another, or say overwrite=True.")
         draft = place.with_name(f".{place.name}.part")
         try:
+            place.parent.mkdir(parents=True, exist_ok=True)
             if place.suffix == ".parquet":
                 self._plain().write_parquet(draft)
             else:
                 self._plain().write_ndjson(draft)
             draft.replace(place)
         except OSError as error:
-            raise UserError(f"cannot write {place}: {error.strerror}") from None
+            raise UserError(f"cannot write {place}: {error.strerror}", remedy="Name another place.") from None
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):  # where no folder can be, there is none
+                draft.unlink(missing_ok=True)
         return place
 
     def emit(self, *emitters: Emitter, out: str | Path, name: str = "notebook") -> Emitted:
@@ -356,7 +369,7 @@ def _emit(frame: pl.DataFrame, emitters: Sequence[Emitter], out: Path, name: str
             draft.replace(out)
             return Emitted(out, [out / file.path for file in files], rejects, engine.reports)
     except OSError as error:
-        raise UserError(f"cannot write into {out}: {error.strerror}") from None
+        raise UserError(f"cannot write into {out}: {error.strerror}", remedy="Name another place.") from None
     finally:
         store.close()
         shutil.rmtree(draft, ignore_errors=True)

@@ -119,7 +119,10 @@ class Plots:
             column = "predicted"
             for name in ("id", column):
                 if name not in predicted.columns:
-                    raise UserError(f"the predictions have no column `{name}`")
+                    raise UserError(
+                        f"the predictions have no column `{name}`",
+                        remedy="Give those of `dk.open_build(…).predictions()`.",
+                    )
             rest = frame.drop(column, strict=False)
             frame = rest.join(predicted.select("id", column), on="id", how="inner", maintain_order="left")
         assert isinstance(column, str)
@@ -128,7 +131,10 @@ class Plots:
         pairs = frame.select(pl.col(label).cast(pl.String), pl.col(column).cast(pl.String).alias("@said"))
         pairs = pairs.drop_nulls(label)
         if not pairs.height:
-            raise UserError(f"no record has both `{label}` and `{column}`")
+            raise UserError(
+                f"no record has both `{label}` and `{column}`",
+                remedy="Give the predictions of these records: they are joined by `id`.",
+            )
         names = pairs[label].value_counts(sort=True)[label].to_list()
         counted = {(row[0], row[1]): row[2] for row in pairs.group_by(label, "@said").len().iter_rows()}
         rows = [[counted.get((name, said), 0) for said in names] for name in names]
@@ -144,4 +150,4 @@ class Plots:
     def _check(self, name: str) -> None:
         check_column(self.frame, name)
         if not self.frame.height:
-            raise UserError("there is no record to draw")
+            raise UserError("there is no record to draw", remedy="Choose some, such as `data[:9].plot`.")

@@ -132,6 +132,29 @@ def shown_columns(names: Sequence[str]) -> list[str]:
     return own or list(names)
 
 
+def has_value(frame: pl.DataFrame, name: str, value: Any) -> pl.Expr:
+    """Whether a column has a value, which may be null, or one of several. Raises UserError for one that it
+    cannot have."""
+    check_column(frame, name)
+    dtype = frame.schema[name]
+    if isinstance(value, pl.Expr):
+        return pl.col(name).eq_missing(value)
+    several = not dtype.is_nested() and isinstance(value, list | tuple | set | frozenset | pl.Series)
+    values = list(value) if several else [value]
+    try:
+        wanted = pl.Series(values, dtype=None if dtype.is_numeric() else dtype)
+        if dtype.is_numeric() and not (wanted.dtype.is_numeric() or wanted.dtype in (pl.Null, pl.Boolean)):
+            raise TypeError
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        remedy = f"Give a value of that kind, several, or a predicate: `pl.col({name!r})`."
+        raise UserError(f"`{name}` holds {dtype}, and {value!r:.60} is none", remedy=remedy) from None
+    if dtype.is_nested():
+        return pl.col(name).eq_missing(pl.lit(wanted))
+    if not dtype.is_numeric():
+        return pl.col(name).is_in(wanted.to_list(), nulls_equal=True)
+    return pl.any_horizontal(pl.lit(False), *(pl.col(name).eq_missing(one) for one in wanted.to_list()))
+
+
 def check_column(frame: pl.DataFrame, name: str) -> None:
     """Raises UserError for a column that there is not."""
     if name not in frame.columns:

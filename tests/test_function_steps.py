@@ -140,6 +140,8 @@ def given(**options: Any) -> Any:
         ({"value": {"n": 1, "m": 1}}, "returned `m`, which `gives` does not name"),
         ({"value": 3, "gives": {"n": int, "m": int}}, "returned int, which is no mapping of n, m"),
         ({"value": 10**30}, "which is no Int64"),
+        ({"value": {"n": 1, "id": "z"}}, "returned `id`, which `gives` does not name"),
+        ({"value": dk.Rejected("")}, "rejected record n0 without a reason"),
         ({"value": 3, "batch": True}, "returned int, which is no polars DataFrame"),
         ({"value": lambda frame: frame, "batch": True}, "returned a frame without `n`"),
         ({"value": lambda f: pl.concat([f, f]).with_columns(n=1), "batch": True}, "more than once"),
@@ -153,6 +155,8 @@ def test_what_a_function_gives_wrongly_is_told_with_its_name(options: dict[str, 
         six(given(**options))
     assert words in str(caught.value)
     assert "step.made" in str(caught.value)
+    assert caught.value.remedy
+    assert "at work" not in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -162,6 +166,7 @@ def test_what_a_function_gives_wrongly_is_told_with_its_name(options: dict[str, 
         ({"gives": {"id": str}}, "gives `id`, which steps cannot give"),
         ({"gives": {"@n": str}}, "which steps cannot give"),
         ({"gives": {"n": "int"}}, "the type of `n` is 'int'"),
+        ({"gives": ["n"]}, "`gives` is ['n'], no mapping"),
         ({"pays": True, "reads": "text"}, "pays, and has no `version`"),
         ({"pays": True, "version": 1}, "does not say what it reads"),
         ({"pays": True, "version": 1, "reads": "text", "batch": True}, "takes a batch"),
@@ -181,5 +186,7 @@ def test_other_ways_that_a_step_cannot_be() -> None:
         dk.step(gives={"n": int})(late)
     with pytest.raises(UserError, match="has no name"):
         dk.step(gives={"n": int})(lambda record: 1)
+    with pytest.raises(UserError, match=r"`@dk\.step` does not say what `late` gives"):
+        dk.step(late)  # type: ignore[arg-type]
     with pytest.raises(RecipeErrors, match="column `txt` is given by no earlier step"):
         six(given(value=1, reads="txt"))

@@ -128,7 +128,7 @@ def _data(before: Inputs, after: Inputs) -> Iterator[str]:
     for split in dict.fromkeys([*before.records, *after.records]):
         count_before, count_after = before.records.get(split, 0), after.records.get(split, 0)
         if count_before != count_after:
-            yield f"{PART_NAMES.get(split, split)} records {count_before:,} → {count_after:,}"
+            yield f"{PART_NAMES.get(split, split)} rows {count_before:,} → {count_after:,}"
 
 
 def _without_moved(sources: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:

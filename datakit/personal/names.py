@@ -40,7 +40,11 @@ _ANNOUNCED = re.compile(
     rf"(?P<name>{_SURNAME}{_NO_GIVEN}(?P<given>[{_HAN}](?: ?[{_HAN}])??)"
     rf"|[{_HAN}]{{2,8}}·[{_HAN}]{{2,8}}){_AFTER_NAME}"
 )
-_TITLED = re.compile(rf"{_SURNAME}(?P<given>{_NO_GIVEN}[{_HAN}]{{1,2}}?)? ?(?P<title>{TITLES}){_AFTER_TITLE}")
+_TITLED = re.compile(
+    rf"{_SURNAME}(?P<given>{_NO_GIVEN}[{_HAN}]{{1,2}}?|(?: {_NO_GIVEN}[{_HAN}]){{1,2}})?"
+    rf" ?(?P<title>{TITLES}){_AFTER_TITLE}"
+)
+"""OCR sets the signs of a name apart: 王 小 明 先生."""
 _LEADS = re.compile(
     rf"(?:^|[^{_HAN}]|尊敬的|亲爱的|您好|你好|感谢|联系|致电|给|由|请|找|叫|是|为|与|和|及|向|的|到|人|员|让|被"
     "|客户|用户|会员|买家|卖家|房东|业主|患者|乘客|主治|欢迎|祝|恭喜|司机|骑手|我)$"

@@ -46,6 +46,8 @@ _GOES_ON = frozenset({"单号", "编号", "编码", "ID", "卡号", "交易"})
 _FAR = 18
 """Signs before a number in which a word says what it is."""
 _PRICE = re.compile(r"[¥￥$€£]\s?$|(?:RMB|USD|CNY)\s?$|[0-9][.,:/]$")
+_LISTED = re.compile(r"[0-9](?:[ -]?[0-9]){6}[,:/]$")
+"""Seven digits or more and a sign are the number before, in a list of them, and no part of an amount."""
 
 
 class Text:
@@ -88,7 +90,10 @@ class Text:
 
     def is_amount(self, start: int) -> bool:
         """Whether a place is within an amount, a decimal number or a time."""
-        return _PRICE.search(self.plain, max(0, start - 5), start) is not None
+        return (
+            _PRICE.search(self.plain, max(0, start - 5), start) is not None
+            and _LISTED.search(self.plain, max(0, start - 16), start) is None
+        )
 
 
 def _label(before: str) -> str:

@@ -100,9 +100,14 @@ class Algebra:
     def _missing(self, name: str, transform: Transform) -> UserError:
         places = [self.context.templates.place(template, name) for template in transform.templates()]
         listing = f"Columns at this step: {', '.join(self.columns)}."
-        hint = f"{did_you_mean(name, self.columns)} {listing}".strip()
+        near = _GIVERS.get(name) or did_you_mean(name, self.columns)
+        hint = f"{near} {listing}".strip()
         where = next(filter(None, places), "")
         return UserError(f"column `{name}` is given by no earlier step", remedy=hint, where=where)
+
+
+_GIVERS = {"messages": "A renderer gives it: put render.chat before."}
+"""Columns that no source names as steps do, so that no near name is meant."""
 
 
 def _quoted_name(message: str) -> str:

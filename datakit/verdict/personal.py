@@ -28,9 +28,14 @@ def left(build: BuildFolder) -> Seen | None:
         holding = _still_shown(build, holding)
         words = f"the pictures may show what is masked in their texts: {_listed(holding)}"
     count = height(holding)
+    unseen = [str(name) for name in notes[-1].get(LEFT_UNSEEN, ())]
     if not count:
-        words = "in no text, and in no line of pictures that OCR read"
-    if unseen := [str(name) for name in notes[-1].get(LEFT_UNSEEN, ())]:
+        words = (
+            "in nothing that was looked at"
+            if unseen
+            else "in no text, and in no line of pictures that OCR read"
+        )
+    if unseen:
         words += f"; not looked at: {', '.join(unseen)}"
         count = count or height(build.main)
     return Seen(_STATEMENT, count, words, holding.select(*SHOWN, PERSONAL))

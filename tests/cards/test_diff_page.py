@@ -34,7 +34,7 @@ def everything(**others: object) -> Diff:
         "before": "v1",
         "after": "v2",
         "same": False,
-        "settings": ["label 退款 added", "order of steps changed", "training records 5 → 6"],
+        "settings": ["label 退款 added", "order of steps changed", "training rows 5 → 6"],
         "records_before": 10,
         "records_after": 11,
         "added": some,

@@ -86,6 +86,28 @@ def test_an_address_of_a_chinese_domain_is_masked_and_a_mention_is_none(text: st
     assert batch.frame["text"][0] == masked
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("电话 13812345678/13912345678", "电话 138****5678/139****5678"),
+        ("13812345678,13912345678", "138****5678,139****5678"),
+        ("138 1234 5678/139 1234 5678", "138****5678/139****5678"),
+        ("010-62345678/13912345678", "010-****5678/139****5678"),
+        ("价格 1,13812345678 比分3:13812345678", "价格 1,13812345678 比分3:13812345678"),
+        ("王 小 明 先生", "王** 先生"),
+        ("张 伟 女士，张 伟女士", "张* 女士，张*女士"),
+        ("全 部 女士 男 女士", "全 部 女士 男 女士"),
+        ("车牌号 沪 A 88888", "车牌号 沪A****"),
+        ("新 A12345 上市，新A12345款", "新 A12345 上市，新A12345款"),
+    ],
+)
+def test_lists_of_numbers_and_signs_that_ocr_sets_apart_are_read_as_one_writes_them(
+    text: str, masked: str
+) -> None:
+    batch, _ = guarded(frame({"text": text}))
+    assert batch.frame["text"][0] == masked
+
+
 def test_a_name_that_ocr_shows_is_masked_in_the_reason_too() -> None:
     batch, _ = guarded(frame({"ocr_text": PERSON, "reason": "页面写着“张伟”和“138 0013 8000”。"}))
     row = batch.frame.row(0, named=True)

@@ -94,4 +94,4 @@ def test_masked_texts_pass_and_no_page_holds_a_number(tmp_path: Path) -> None:
 def test_column_of_the_answer_that_nobody_looks_at_is_told(tmp_path: Path) -> None:
     finding, _ = records_of(built(tmp_path, "fields: [text]"), "personal_data")
     assert finding.state == "warned"
-    assert finding.words.endswith("not looked at: answer")
+    assert finding.words == "in nothing that was looked at; not looked at: answer"
