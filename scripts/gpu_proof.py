@@ -2,6 +2,7 @@
 
     python scripts/gpu_proof.py prepare proof --trainer-python /envs/trainer/bin/python
     tar xzf proof.tar.gz && python proof/gpu_proof.py run --results results
+    python scripts/gpu_proof.py join scripts/proof/results.json results/results.json
     python scripts/gpu_proof.py report scripts/proof/results.json
 
 `prepare` runs here, with datakit, Chromium and RapidOCR: it draws the screens, builds a recipe for each
@@ -9,7 +10,8 @@ variant of proof/variants.py, packs their bundles as one archive, and takes up w
 `run` goes on the machine with the GPU, which needs no network and no datakit: `python3` with torch,
 transformers, Pillow, numpy, jinja2 and pydantic, and `llamafactory-cli` and `vllm` on the PATH. It trains
 each bundle from nothing, asks it about the held-out screens, and after each variant writes what there is to
-results.json; the same call goes on after any interruption. `report` writes docs/explanation/proof.md of a
+results.json; the same call goes on after any interruption. `join` puts a later run's variants beside those
+that are kept, where both asked about the same screens. `report` writes docs/explanation/proof.md of a
 results file, which is kept as scripts/proof/results.json.
 """
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -33,7 +36,8 @@ def main() -> int:
         from proof.variants import VARIANTS
 
         names = options.only or [one.name for one in VARIANTS]
-        amounts = Amounts(options.train, options.quarter, options.held_out, options.few, options.pool)
+        given = vars(options)
+        amounts = Amounts(**{part.name: given[part.name] for part in fields(Amounts)})
         archive = prepare(options.out.absolute(), options.trainer_python, amounts, names, options.workers)
         print(f"{archive}: {archive.stat().st_size / 1e6:.0f} MB")
         return 0
@@ -46,6 +50,11 @@ def main() -> int:
         from proof.answer import answer
 
         answer(options.bundle, options.model, options.out, options.batch)
+        return 0
+    if options.command == "join":
+        from proof.join import join
+
+        join(options.kept, options.later)
         return 0
     sys.path.insert(0, str(HERE.parent))
     from proof.report import page
@@ -64,7 +73,8 @@ def arguments() -> argparse.Namespace:
     first.add_argument("out", type=Path)
     first.add_argument("--trainer-python", default=sys.executable, help="one with torch, transformers")
     first.add_argument("--train", type=int, default=10_000, help="training screens (10000)")
-    first.add_argument("--quarter", type=int, default=2500, help="of them, for all recipes but the first")
+    first.add_argument("--twice", type=int, default=20_000, help="of the recipe with the most (20000)")
+    first.add_argument("--quarter", type=int, default=2500, help="of them, for all recipes but those two")
     first.add_argument("--held-out", type=int, default=400)
     first.add_argument("--few", type=int, default=300, help="screens of the small training set")
     first.add_argument("--pool", type=int, default=1200, help="screens beside it whose labels are not read")
@@ -82,6 +92,9 @@ def arguments() -> argparse.Namespace:
     third.add_argument("model", type=Path)
     third.add_argument("out", type=Path)
     third.add_argument("--batch", type=int, default=100)
+    third = commands.add_parser("join", help="put a later run's variants beside those of a results file")
+    third.add_argument("kept", type=Path)
+    third.add_argument("later", type=Path)
     fourth = commands.add_parser("report", help="write the page of a results file")
     fourth.add_argument("results", type=Path)
     return parser.parse_args()

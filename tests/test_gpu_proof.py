@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from proof import prepare, report, run  # noqa: E402
+from proof.join import join  # noqa: E402
 from proof.variants import MANY_STEPS, PROMPTS, STEPS, VARIANTS  # noqa: E402
 
 from datakit.library import load  # noqa: E402
@@ -48,7 +49,8 @@ def data(tmp_path: Path) -> Path:
     screens(tmp_path / "screens", "train", 600)
     screens(tmp_path / "screens", "held_out", 50)
     rows = {
-        part: prepare.rows_of(tmp_path / "screens", part, getattr(amounts, part)) for part in prepare.SEEDS
+        part: prepare.rows_of(tmp_path / "screens", part, count)
+        for part, count in prepare.counts_of(amounts, ()).items()
     }
     for row in (*rows["train"], *rows["held_out"]):
         row["ocr_text"] = row["label"]
@@ -112,9 +114,8 @@ def test_every_recipe_is_a_recipe_and_its_base_comes_before_it(one: Any, data: P
 
 def test_no_recipe_differs_in_what_makes_the_comparison_unfair() -> None:
     sections = [yaml.safe_load(one.recipe(ROOT))["train"] for one in VARIANTS]
-    first, *others = sections
-    assert {own["max_steps"] for own in others} == {STEPS}
-    assert first["max_steps"] == MANY_STEPS
+    steps = {one.name: own["max_steps"] for one, own in zip(VARIANTS, sections, strict=True)}
+    assert steps == dict.fromkeys(steps, STEPS) | MANY_STEPS
     assert {own["per_device_train_batch_size"] * own["gradient_accumulation_steps"] for own in sections} == {
         64
     }
@@ -289,8 +290,9 @@ def figures(right: dict[str, float], *, vllm: bool = True, not_run: dict[str, st
     for one in VARIANTS:
         needs = {"gpu_bytes": 16 << 30, "parameters": 45_500_000}
         memory = {"cache": 1 << 34, "bytes_per_token": 2048, "weights": 1 << 27}
+        rows = {"plain": 10_000, "twice": 20_000}.get(one.name, 2500)
         about[one.name] = {
-            "change": one.change, "base": one.base, "train": 2500, "wrong_labels": 3, "needs": needs,
+            "change": one.change, "base": one.base, "train": rows, "wrong_labels": 3, "needs": needs,
             "serving": {"memory": memory},
         }  # fmt: skip
         if one.name in right:
@@ -306,7 +308,8 @@ def figures(right: dict[str, float], *, vllm: bool = True, not_run: dict[str, st
         "machine": {"gpu": "NVIDIA X, 81559", "cores": 16, "date": "2026-11-27", "python": "3.12.3",
                     "torch": "2", "transformers": "5", "llamafactory": "0.9.5", "vllm": "0.25.1"},
         "facts": {
-            "steps": 480, "plain_steps": 960, "batch": 64, "pixels": 50_176, "planted": 125, "tail": [8, 100],
+            "steps": 480, "many_steps": {"plain": 960}, "batch": 64, "pixels": 50_176, "planted": 125,
+            "tail": [8, 100],
             "screens": {"train": 10_000, "quarter": 2500, "held_out": 400, "few": 300, "pool": 1200},
             "correction": {"relabelled": 120, "to_the_truth": 118, "were_right": 1}, "variants": about,
         },
@@ -315,7 +318,7 @@ def figures(right: dict[str, float], *, vllm: bool = True, not_run: dict[str, st
         "memory": {"before_mib": 500, "peak_mib": 17_000, "most_busy": 99},
         "vllm": served if vllm else None,
         "variants": variants,
-        "not_run": not_run or {}, "second_run": ["few"],
+        "not_run": not_run or {}, "later_runs": [{"machine": None, "variants": ["few"]}],
     }  # fmt: skip
 
 
@@ -343,15 +346,15 @@ def test_the_page_tells_each_change_with_its_interval_and_a_verdict(tmp_path: Pa
 
 def test_what_was_wanted_is_said_to_be_reached_or_not(tmp_path: Path) -> None:
     text = page_of(figures(ALL), tmp_path)
-    assert "at least 97%: reached, 97.0%" in text
+    assert "at least 97%: reached with 10,000 screens, 97.0%." in text
     assert "+6.5 of 7.0 points (93%), `quarter` trained twice." in text
     assert "within one point: reached, +0.00 points; 0 of 400" in text
     assert "killed with checkpoint-240" in text
-    assert "second run, on another day's machine: `few`." in text
+    assert "Of a later run (another day's machine): `few`." in text
     weak = page_of(
         figures({**ALL, "plain": 0.95, "quarter": 0.94, "again": 0.96, "corrected": 0.91}), tmp_path
     )
-    assert "at least 97%: not reached, 95.0%" in weak
+    assert "at least 97%: not reached with 10,000 screens, 95.0%." in weak
     assert "not reached, +1.0 of 5.0 points (20%)" in weak
 
 
@@ -376,3 +379,27 @@ def test_the_page_is_what_the_kept_results_give() -> None:
         assert not PAGE.is_file(), f"{PAGE.name} stands there without results: scripts/gpu_proof.py report"
         return
     assert PAGE.read_text("utf-8") == report.page(RESULTS), "scripts/gpu_proof.py report writes it anew"
+
+
+def test_a_later_run_stands_beside_the_kept_one_with_its_machine(tmp_path: Path) -> None:
+    kept, later = tmp_path / "results.json", tmp_path / "later.json"
+    why = {"twice": "not begun", "names": "no time"}
+    kept.write_text(json.dumps(figures({"plain": 0.95, "few": 0.8}, not_run=why)), "utf-8")
+    new = figures({"plain": 0.95, "twice": 0.98, "few": 0.85}, not_run={"names": "cut off"})
+    del new["variants"]["plain"]
+    new["machine"] |= {"gpu": "NVIDIA Y, 143771", "cores": 16}
+    new["facts"] |= {"many_steps": {"twice": 2400}, "screens": new["facts"]["screens"] | {"twice": 20_000}}
+    later.write_text(json.dumps({**new, "vllm": None, "memory": None}), "utf-8")
+    join(kept, later)
+    text = report.page(kept)
+    assert "not reached with 10,000 screens, 95.0%; reached with 20,000 screens, 98.0%." in text
+    assert "Of a later run (NVIDIA Y, 143771, 16 cores, 2026-11-27): `twice`, `few`." in text
+    assert "another day's machine" not in text  # what that one had was trained anew
+    assert "960 for `plain`, 2,400 for `twice`, 480 for every other recipe" in text
+    assert "- `names`: cut off" in text
+    assert "`twice`: not begun" not in text
+    assert "tokens in vLLM's cache" in text
+
+    later.write_text(json.dumps({**new, "truth": new["truth"][::-1]}), "utf-8")
+    with pytest.raises(ValueError, match="other screens"):
+        join(kept, later)

@@ -60,8 +60,10 @@ class Amounts:
     """How many screens of each kind; multiples of the number of classes keep classes even."""
 
     train: int = 10_000
+    twice: int = 20_000
+    """Training screens of the recipe that has the most; drawn for it alone."""
     quarter: int = 2500
-    """Of them, for all recipes but the first."""
+    """Of them, for all recipes but those two."""
     held_out: int = 400
     few: int = 300
     pool: int = 1200
@@ -74,20 +76,22 @@ def prepare(out: Path, trainer_python: str, amounts: Amounts, names: Sequence[st
     (project / "templates").mkdir(exist_ok=True)
     for name, text in PROMPTS.items():
         (project / "templates" / f"{name}.j2").write_text(text, "utf-8")
-    draw(out / "screens", amounts, workers)
+    chosen = [one for one in VARIANTS if one.name in names]
+    counts = counts_of(amounts, chosen)
+    draw(out / "screens", counts, workers)
     facts: Row = {
         "steps": STEPS,
-        "plain_steps": MANY_STEPS,
+        "many_steps": {one.name: MANY_STEPS[one.name] for one in chosen if one.name in MANY_STEPS},
         "batch": BATCH,
         "pixels": PIXELS,
         "screens": vars(amounts),
     }
-    rows = {part: rows_of(out / "screens", part, getattr(amounts, part)) for part in SEEDS}
+    rows = {part: rows_of(out / "screens", part, count) for part, count in counts.items()}
     shrink(out, [row["image"] for own in rows.values() for row in own])
-    read_texts(project, [*rows["train"][: amounts.quarter], *rows["held_out"]])
+    if any(one.reads_text for one in chosen):
+        read_texts(project, [*rows["train"][: amounts.quarter], *rows["held_out"]])
     facts |= write_data(rows, project / "data", amounts)
     make_model(project / "model", trainer_python)
-    chosen = [one for one in VARIANTS if one.name in names]
     if any(one.name == "corrected" for one in chosen):
         facts["correction"] = correct(project)
     facts["variants"] = {}
@@ -111,9 +115,15 @@ def prepare(out: Path, trainer_python: str, amounts: Amounts, names: Sequence[st
     return archive
 
 
-def draw(folder: Path, amounts: Amounts, workers: int) -> None:
+def counts_of(amounts: Amounts, chosen: Sequence[Variant]) -> dict[str, int]:
+    """How many screens of each part these recipes need."""
+    many = any(one.data == "twice" for one in chosen)
+    return {"train": amounts.twice if many else amounts.train, "held_out": amounts.held_out}
+
+
+def draw(folder: Path, counts: Mapping[str, int], workers: int) -> None:
     """screens/train and screens/held_out; a folder with its list is left as it is."""
-    for part, count in (("train", amounts.train), ("held_out", amounts.held_out)):
+    for part, count in counts.items():
         if (folder / part / "train.jsonl").is_file():
             continue
         shutil.rmtree(folder / part, ignore_errors=True)
@@ -169,7 +179,8 @@ def write_data(rows: Mapping[str, Sequence[Row]], folder: Path, amounts: Amounts
     end = amounts.few + amounts.pool
     noisy, planted = with_noise(quarter)
     files: dict[str, list[Row]] = {
-        "train": train,
+        "twice": train,
+        "train": train[: amounts.train],
         "quarter": quarter,
         "noisy": noisy,
         "few": quarter[: amounts.few],

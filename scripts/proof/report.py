@@ -154,10 +154,13 @@ def _changes(results: Results) -> Iterator[str]:
 def _goals(results: Results) -> Iterator[str]:
     variants = results.variants
     if "plain" in variants:
-        accuracy = results.accuracy("plain")
-        yield (
-            f"The plain recipe names at least {WANTED:.0%}: {_whether(accuracy >= WANTED)}, {accuracy:.1%}."
-        )
+        reached = [
+            f"{_whether(results.accuracy(name) >= WANTED)} with {results.about(name)['train']:,} screens, "
+            f"{results.accuracy(name):.1%}"
+            for name in ("plain", "twice")
+            if name in variants
+        ]
+        yield f"The plain recipe names at least {WANTED:.0%}: {'; '.join(reached)}."
     if {"quarter", "noisy", "corrected"} <= variants.keys():
         clean, noisy, corrected = (results.mean_of(name) for name in ("quarter", "noisy", "corrected"))
         cost = clean - noisy
@@ -267,9 +270,11 @@ def _planned(results: Results) -> Iterator[str]:
         ],
     )  # fmt: skip
     where = "one GPU" if _gpus(results) == 1 else f"{_gpus(results)} GPUs"
-    second = results.document.get("second_run", [])
-    later = f" Those of a second run, on another day's machine: {_names(second)}." if second else ""
-    yield f"All but `plain` were trained side by side on {where}, so that their seconds tell little.{later}\n"
+    yield f"All but `plain` were trained side by side on {where}, so that their seconds tell little.\n"
+    for run in results.document["later_runs"]:
+        own = run["machine"]
+        what = f"{own['gpu']}, {own['cores']} cores, {own['date']}" if own else "another day's machine"
+        yield f"Of a later run ({what}): {_names(run['variants'])}.\n"
 
 
 def _gpus(results: Results) -> int:
@@ -287,11 +292,14 @@ def _how(results: Results) -> Iterator[str]:
     first = next(iter(facts["variants"].values()))["needs"]
     yield (
         f"{first['parameters'] / 1e6:.1f} million weights; steps of {facts['batch']} screens of at most "
-        f"{facts['pixels']:,} pixels: {facts['plain_steps']:,} for `plain`, {facts['steps']:,} for every "
-        "other recipe."
+        f"{facts['pixels']:,} pixels: "
+        + "".join(f"{steps:,} for `{name}`, " for name, steps in facts["many_steps"].items())
+        + f"{facts['steps']:,} for every other recipe."
     )
     yield (
-        f"{screens['train']:,} training screens for `plain`, {screens['quarter']:,} of them for the others; "
+        f"{screens['train']:,} training screens for `plain`, "
+        + (f"{screens['twice']:,} for `twice`, " if "twice" in facts["many_steps"] else "")
+        + f"{screens['quarter']:,} of them for the others; "
         f"{screens['held_out']} held out; {screens['few']} for `few`, {screens['pool']:,} more without their "
         "labels for `pseudo`."
     )

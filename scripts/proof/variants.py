@@ -7,8 +7,8 @@ from pathlib import Path
 
 PIXELS = 100_352
 STEPS = 800
-MANY_STEPS = 1600
-"""Of the recipe with all training screens; every other one has STEPS."""
+MANY_STEPS = {"plain": 1600, "twice": 2400}
+"""Of the recipes with more training screens; every other one has STEPS."""
 BATCH = 64
 AGAIN = "nothing: another seed of the trainer"
 PICTURES = "image_root: ../../small"
@@ -42,6 +42,11 @@ class Variant:
     """Of a batch, that go through the model one after the other: more where rows are long."""
 
     @property
+    def reads_text(self) -> bool:
+        """Whether its prompt shows what OCR read."""
+        return "ocr_text" in PROMPTS.get(self.prompt[:-3], "")
+
+    @property
     def steps(self) -> list[str]:
         """The recipe's steps, one a line."""
         pool = (
@@ -59,7 +64,7 @@ class Variant:
             "curate.split: {val: 0.1, stratify: label}",
             *self.after_split,
             f"render.chat: {{prompt: {self.prompt}, answer: {self.answer}, max_chars: {self.max_chars}"
-            + (", shrink: [ocr_text]}" if "ocr_text" in PROMPTS.get(self.prompt[:-3], "") else "}"),
+            + (", shrink: [ocr_text]}" if self.reads_text else "}"),
         ]
 
     def recipe(self, root: Path) -> str:
@@ -104,7 +109,7 @@ train:
   weight_decay: 0.05
   per_device_train_batch_size: {rows}
   gradient_accumulation_steps: {parts}
-  preprocessing_num_workers: 8
+  preprocessing_num_workers: 14
   dataloader_num_workers: 6
   max_steps: {max_steps}
   save_steps: {half}
@@ -124,7 +129,14 @@ _REASONS = (
     "guard.reason: {max_similarity: 0.8, consistent: true, on_fail: mark}",
 )
 VARIANTS = (
-    Variant("plain", "picture in, label out", data="train", max_steps=MANY_STEPS),
+    Variant("plain", "picture in, label out", data="train", max_steps=MANY_STEPS["plain"]),
+    Variant(
+        "twice",
+        "twice the training screens, half as many steps again",
+        "plain",
+        data="twice",
+        max_steps=MANY_STEPS["twice"],
+    ),
     Variant("quarter", "a quarter of the training screens, half of the steps", "plain"),
     Variant("noisy", "5% of the training labels are wrong", "quarter", data="noisy"),
     Variant(
