@@ -73,9 +73,20 @@ def test_boxes_on_stored_pixels_turn_with_their_picture(orientation: int, tmp_pa
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"categories": []}, "annotation 1 is of category 3"),
+        (
+            {"categories": []},
+            r"2 annotations \(at place 1, at place 2\) are of category 3, which `categories` does not list",
+        ),
+        (
+            {"annotations": [{"id": 90 + at, "image_id": 7, "bbox": [1, 2, 3, 4]} for at in range(5)]},
+            r"5 annotations \(90, 91, 92 and 2 more\) are of category None",
+        ),
+        (
+            {"annotations": [{"id": at, "image_id": 7} for at in (41, 57)]},
+            r"2 annotations \(41, 57\) have no `bbox`",
+        ),
         ({"annotations": [{"image_id": 7, "caption": "a cart"}]}, "captions as COCO has them"),
-        ({"annotations": [{"image_id": 7}]}, "annotation 1 has no `bbox`"),
+        ({"annotations": [{"image_id": 7}]}, "annotation at place 1 has no `bbox`"),
         ({"annotations": {}}, "no COCO file"),
         (
             {"images": [{"id": 7, "file_name": "1.jpg"}, {"id": 7, "file_name": "2.jpg"}]},
