@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import orjson
 
 from datakit.core.boxes import is_number
+from datakit.core.counted import counted
 from datakit.core.errors import UserError
 from datakit.core.files import Stamp
 from datakit.core.regular_files import read_regular
@@ -231,4 +232,4 @@ def _few(names: Sequence[str]) -> str:
     if len(names) == 1:
         return f"annotation {names[0]}"
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"{len(names):,} annotations ({', '.join(names[:_SHOWN])}{more})"
+    return f"{counted(len(names), 'annotation')} ({', '.join(names[:_SHOWN])}{more})"

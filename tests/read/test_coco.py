@@ -75,7 +75,7 @@ def test_boxes_on_stored_pixels_turn_with_their_picture(orientation: int, tmp_pa
     [
         (
             {"categories": []},
-            r"2 annotations \(at place 1, at place 2\) are of category 3, which `categories` does not list",
+            "annotation 1 is of category 3, which `categories` does not list",
         ),
         (
             {"annotations": [{"id": 90 + at, "image_id": 7, "bbox": [1, 2, 3, 4]} for at in range(5)]},
