@@ -200,9 +200,12 @@ def _check_annotations(
         name = _named(entry, number)
         if not _is_row(entry) or "bbox" not in entry:
             bare.append(name)
-        elif _key(entry, "image_id") in listed and not _is_crowd(entry):
-            if (category := _key(entry, "category_id")) not in categories:
-                unknown.setdefault(category, []).append(name)
+        elif (
+            _key(entry, "image_id") in listed
+            and not _is_crowd(entry)
+            and (category := _key(entry, "category_id")) not in categories
+        ):
+            unknown.setdefault(category, []).append(name)
     if bare:
         lack = "has" if len(bare) == 1 else "have"
         raise UserError(
