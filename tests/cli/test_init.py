@@ -119,6 +119,8 @@ def test_made_project_plans_and_builds_as_it_is(datakit: Run, tmp_path: Path, st
     small = ("--limit", "4", "--set", "curate.split.min_val=0")
     planned = json.loads(datakit("plan", recipe, "--json", *small).out)
     assert planned["calls"] > 0
+    share = "mix.general would make 15% of all training rows general ones, repeats counted."
+    assert (share in planned["notes"]) == ("share: 0.15" in Path(recipe).read_text("utf-8"))
     done = datakit("build", recipe, "--no-card", "--quiet", *small)
     assert (done.code, done.out) == (0, ""), done.err
     assert json.loads(datakit("plan", recipe, "--json", *small).out)["unchanged"]
