@@ -17,7 +17,7 @@ class RowsOfPairs:
     """Counts such rows while blocks of a source go by, and says what to do with them."""
 
     def __init__(self, plan: Plan, columns: Collection[str]) -> None:
-        self._chats = plan.messages
+        self._chats = plan.messages or ""
         self._pair: tuple[str, ...] | None = None
         self._count, self._places = 0, list[str]()
         known = {plain_name(name): name for name in columns if name != plan.messages}

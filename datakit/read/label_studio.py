@@ -217,9 +217,11 @@ def _short_choices(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """
     regions = list[Mapping[str, Any]]()
     for name in dict.fromkeys((*_CHOSEN, *task)):
-        value = task.get(name)
-        is_said = isinstance(value, Mapping) and "choices" in value
-        chosen = value["choices"] if is_said else value if name in _CHOSEN else None
+        chosen = task.get(name)
+        if isinstance(chosen, Mapping):
+            chosen = chosen.get("choices")
+        elif name not in _CHOSEN:
+            continue
         names = [text for text in (chosen if isinstance(chosen, list) else [chosen]) if text]
         if names and all(isinstance(text, str) for text in names):
             regions.append({"type": "choices", "from_name": name, "value": {"choices": names}})
