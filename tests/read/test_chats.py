@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.support.in_chinese import english_left
+
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -380,3 +382,4 @@ def test_questions_and_answers_without_a_chat_among_chats_are_told(tmp_path: Pat
     [words] = read("read.jsonl", path="train.jsonl").warnings
     assert words.startswith("4 rows have `query` and `response` and no `messages` (line 3, 4, 5 …)")
     assert "write the question as a turn of `user`" in words
+    assert english_left([words]) == []

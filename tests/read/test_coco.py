@@ -12,6 +12,7 @@ from PIL import Image
 from datakit.core.errors import UserError
 from datakit.core.image import load_rgb
 from tests.support.box_files import EXIF_ORIENTATION, SAME, WIDE, picture, rows
+from tests.support.in_chinese import english_left
 
 
 def coco(folder: Path, **changes: Any) -> None:
@@ -42,6 +43,7 @@ def test_a_coco_file_is_a_record_per_picture(tmp_path: Path, read: Any) -> None:
         "instances.json: 1 boxes of crowds (`iscrowd`) are left out",
         "instances.json: 1 annotations are of pictures that the file does not list",
     ]
+    assert english_left(got.warnings) == ["instances.json", "instances.json"]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -10,6 +10,7 @@ import pytest
 
 from datakit.core.errors import UserError
 from tests.support.box_files import SAME, box, rows
+from tests.support.in_chinese import english_left
 
 
 def region(kind: str, id_: str, **value: Any) -> dict[str, Any]:
@@ -73,6 +74,7 @@ def test_a_second_choice_and_a_second_opinion_are_told(tmp_path: Path, read: Any
     tasks(tmp_path, {"id": 4, **data, "choice": "购物车页面", "quality": {"choices": ["模糊", "歪斜"]}})
     short = read("read.label_studio", path="tasks.json")
     assert (short.column("label"), short.warnings) == (["购物车页面"], got.warnings[3:])
+    assert english_left(got.warnings) == []
 
 
 def test_what_was_typed_for_a_rectangle_is_its_text(tmp_path: Path, read: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from datakit.core.errors import UserError
 from datakit.core.labels import Label, LabelSet
+from tests.support.in_chinese import english_left
 
 SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
 ONE, TWO = ((SCREENS / f"000{n}.jpg").read_bytes() for n in (1, 4))
@@ -196,6 +197,7 @@ def test_labels_without_names_are_told_and_odd_notes_ignored(
     got = read("read.parquet", path="rows.parquet")
     assert got.column("label") == [*map(str, labels[:2]), None]
     (told,) = got.warnings
+    assert english_left([told]) == []
     assert told.startswith(f"the labels are numbers without names ({labels[1]}, {labels[0]}): ")
 
 
