@@ -74,7 +74,8 @@ def looked_at(paths: Sequence[str]) -> Looked:
 
 
 def _ends_as_it_should(path: str, header: ImageHeader) -> bool:
-    """Whether a file has the end of its format; decoding every picture would take ten times as long."""
+    """Whether a file has the end of its format. Decoding every picture takes some 30 times as long as headers
+    do (2026-11-28)."""
     end = _ENDS.get(header.format, b"")
     with open(path, "rb", opener=regular) as file:
         file.seek(max(0, header.bytes - len(end)))
