@@ -27,7 +27,7 @@ State = Literal["ok", "warn", "fail", "none"]
 EXTRAS = {
     "ocr": "annotate.ocr",
     "paddleocr": "annotate.ocr with engine: paddleocr",
-    "hub": "read.hub",
+    "hub": "read.hub, emit.hub and Records.to_datasets",
     "postgres": "a result store that a team shares (PostgreSQL)",
     "ray": "run.executor: ray, work on a cluster",
     "fast": "fewer CPU seconds a call of a model (uvloop)",

@@ -144,7 +144,8 @@ class Records:
         return Plots(self.frame)
 
     def to_pandas(self) -> Any:
-        """The columns as a pandas frame, without what the engine notes (names that begin with `@`).
+        """The columns as a pandas frame, without what the engine notes (names that begin with `@`). Needs
+        the package pandas.
 
         >>> data.to_pandas()["id"].tolist()
         ['screen-0001', 'screen-0004', 'screen-0005']

@@ -35,6 +35,13 @@ RIGHT = {str(row["id"]): str(row["label"]) for row in rows("ground_truth.jsonl")
 PLANTED = {str(row["id"]) for row in rows("train_noisy.jsonl") if row["label"] != RIGHT[str(row["id"])]}
 
 
+@pytest.mark.parametrize("page", ["docs/tutorials/loop.md", "docs/zh/tutorials/loop.md"])
+def test_tutorial_quotes_a_decision_as_it_stands_in_the_example(page: str) -> None:
+    quoted = [line for line in (ROOT / page).read_text("utf-8").splitlines() if '"judged"' in line]
+    assert quoted
+    assert {*quoted} <= {*(ECOM / "overrides.jsonl").read_text("utf-8").splitlines()}
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped recipe, templates and example, its rows with their texts and no OCR."""

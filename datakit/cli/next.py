@@ -75,7 +75,7 @@ def command(
     others. No two of a kind are proposed before every kind is. The same build, files and seed give the same.
     """
     from datakit.artifacts.build_folder import BuildFolder
-    from datakit.cli.review import overrides_file, serve_page, unread
+    from datakit.cli.review import afterwards, overrides_file, serve_page, unread
     from datakit.cli.tables import print_json
     from datakit.next_records import next_records
 
@@ -99,6 +99,8 @@ def command(
         print_json(account)
     else:
         _tell(found, account)
+        if records.count:
+            click.echo(afterwards(build, task, is_page=exported is None))
     return 0
 
 

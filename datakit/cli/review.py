@@ -134,9 +134,23 @@ def command(
         click.echo("No record is to be reviewed.")
     elif exported is not None:
         click.echo(f"{counted(records.count, 'record')} for {exported[0]}: {show_path(exported[1])}")
+        click.echo(afterwards(build, task, is_page=False))
     elif page is not None:
         click.echo(f"{counted(records.count, 'record')} to review: {show_path(page)}")
+        click.echo(afterwards(build, task))
     return 0
+
+
+def afterwards(build: Path, task: str | None, *, is_page: bool = True) -> str:
+    """What is to be done with a page, or with the files for another tool, in one line."""
+    from datakit.core.scripts import shell_words
+
+    of_task = ["--task", task] if task else []
+    command = shell_words(["datakit", "review", show_path(build), *of_task, "--import", "FILE"])
+    what = (
+        "Open it in a browser, then add the file that it saves" if is_page else "Then add what was answered"
+    )
+    return f"{what}: {command}"
 
 
 def looked_for(

@@ -31,6 +31,7 @@ def command(build: Path, name: str | None, as_json: bool) -> int:
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.artifacts.changed_files import changed_files, shown_changes
     from datakit.artifacts.signoff import read_signoffs, sign
+    from datakit.cards.current import is_current, pages_in, places, write_current_card
     from datakit.cli.tables import print_json
     from datakit.core.counted import counted
     from datakit.core.errors import UserError
@@ -42,8 +43,12 @@ def command(build: Path, name: str | None, as_json: bool) -> int:
             f"{build} is one task of a build, which is trained on and signed as a whole",
             remedy=f"Sign that: {shell_words(['datakit', 'signoff', str(folder.whole.path)])} --name NAME",
         )
+    cards: list[Path] = []
     if name is not None:
+        cards = [place for place in places(folder) if is_current(folder, place)]
         sign(folder, name)
+        for place in cards:
+            write_current_card(build, place)
     found, content = read_signoffs(folder), folder.manifest.content
     changed = changed_files(folder)
     valid = [] if changed else found.of(content)
@@ -64,6 +69,8 @@ def command(build: Path, name: str | None, as_json: bool) -> int:
         click.echo(f"Note: {show_path(found.path)}: {fault}; it counts for nothing", err=True)
     for one in valid:
         click.echo(f"Signed by {one.name} on {one.date}: {folder.report.name}, content {content[:12]}")
+    for place in cards:
+        click.echo(f"The card says so: {show_path(pages_in(place, folder.report.name)[0])}")
     if not valid:
         others = len(found.signed)
         are = "is" if others == 1 else "are"

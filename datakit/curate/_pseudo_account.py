@@ -11,7 +11,7 @@ import polars as pl
 
 from datakit.core.blocks import Bullets, Cell, Section, Table, Text
 from datakit.core.reasons import REJECTED
-from datakit.core.wording import t
+from datakit.core.wording import t, told
 from datakit.curate._calibrated import Calibration
 from datakit.curate._chosen import Choice
 
@@ -154,8 +154,8 @@ def section(account: Account) -> Section:
         for reason, count in account.left.items()
     ]
     if account.by:
-        facts.append(t("Predicted by: {names}.", names=t("; ").join(account.by)))
-    told = t(
+        facts.append(t("Predicted by: {names}.", names=t("; ").join(map(told, account.by))))
+    transductive = t(
         "Transductive: a model that trains on these labels has seen these pictures, so its scores on them "
         "say nothing about new ones, and answers to them are no test. None stands in validation."
     )
@@ -163,7 +163,7 @@ def section(account: Account) -> Section:
         "Shares are those of all labels, before and after. The threshold is the probability, as the model "
         "states it, from which a prediction of the class is as sure as asked for."
     )
-    return Section(t("Pseudo-labels"), [Text(told), Bullets(facts), Text(columns), _skew(account)])
+    return Section(t("Pseudo-labels"), [Text(transductive), Bullets(facts), Text(columns), _skew(account)])
 
 
 def _skew(account: Account) -> Table:

@@ -37,6 +37,8 @@ from datakit.curate._stratified import UNCLASSED, Choice, Groups, choose, random
 _SOURCE_SPLIT = "source_split"
 """What readers make of a source's column `split`."""
 
+_FAR_ABOVE = 1.5
+"""Times the share that was asked for from which a larger validation part is told."""
 _NAMED = 5
 """Classes that validation lacks, told one by one up to so many."""
 
@@ -169,12 +171,27 @@ class Split(TableTransform):
         side = pl.Series(np.where(choice.chosen[numbers], VAL, TRAIN), dtype=pl.String)
         counts = {"given": given.height, "with_given": following.height}
         notes = {**_notes(side, names, classes, groups, choice), **alike}
-        if passed_over:
-            told = notes.get("warnings")
-            notes["warnings"] = [*passed_over, *(told if isinstance(told, list) else [])]
+        told = notes.get("warnings")
+        if warnings := [*passed_over, *(told if isinstance(told, list) else []), *self._above(side, groups)]:
+            notes["warnings"] = warnings
         notes |= {name: count for name, count in counts.items() if count}
         splits = small.select("id", split=side)
         return _joined(frame, splits if settled.is_empty() else pl.concat([settled, splits]), notes)
+
+    def _above(self, side: pl.Series, groups: Groups) -> list[str]:
+        """That validation is far larger than its share, and of what that comes, in words."""
+        in_val, asked = int((side == VAL).sum()), self.val * len(side)
+        if in_val <= _FAR_ABOVE * asked or in_val - asked <= 1:  # one record more is rounding
+            return []
+        words = f"{in_val / len(side):.0%} of the records are in validation, above `val: {self.val:g}`"
+        least = np.minimum(self.min_val, groups.totals - 1)
+        is_small = bool((least > self.val * groups.totals).any())
+        reasons = [f"each class has at least {self.min_val} there"] if is_small else []
+        reasons += ["groups stay whole"] if groups.several else []
+        remedies = ["a finer `group`"] if groups.several else []
+        remedies += ["more records of small classes or `min_val: 0`"] if is_small else []
+        brings = "bring" if is_small else "brings"
+        return [f"{words}: {', and '.join(reasons)}; {', '.join(remedies)} {brings} it nearer"]
 
     def _folded(self, frame: pl.LazyFrame, small: pl.DataFrame, context: StepContext) -> Table:
         """The records with their splits where validation is a fold."""

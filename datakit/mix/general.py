@@ -216,12 +216,13 @@ class General(TableTransform):
     def _notes(
         self, wanted: int, usable: int, added: int, total: float, left_out: Counter[str]
     ) -> dict[str, Any]:
+        share = added / total
         notes: dict[str, Any] = {
             "source": self.source.name(),
             "licence": self.licence,
             "upstream_licence": self.upstream_licence,
             "added": added,
-            "share": round(added / total, 4),
+            "share_of_training_rows": round(share, 4),
             "usable": usable,
             "left_out": dict(sorted(left_out.items())),
         }
@@ -229,7 +230,7 @@ class General(TableTransform):
         if added < wanted:
             warnings.append(
                 f"{wanted:,} general records would be {self.share:.0%} of the training rows, "
-                f"but the source has {usable:,} usable ones: the share is {notes['share']:.1%}"
+                f"but the source has {usable:,} usable ones: the share is {share:.1%}"
             )
         if self.licence is None:
             warnings.append("the licence of the general data is not declared: set `licence`")

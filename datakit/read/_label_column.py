@@ -22,7 +22,7 @@ class LabelColumn:
         self._same: set[str] = set()
         self._changed: dict[str, str | None] = {}
         self._counts: Counter[str] = Counter()
-        self._numbers: set[int] = set()
+        self._numbers: set[float] = set()
         self._hiding: set[str] = set()
         """Names of the label file with signs that nobody sees, which some value stands for."""
 

@@ -34,6 +34,7 @@ from datakit.read._files import empty_source, found_files, stamp_of
 from datakit.read._kinds import BYTES
 from datakit.read._known_forms import PRE_TRAINING, other_form
 from datakit.read._rows import DIALOGUE, Block, Plan, Records, Turns, free_name
+from datakit.read._rows_of_pairs import RowsOfPairs
 from datakit.read._survey import Survey, survey_of
 
 
@@ -125,10 +126,12 @@ class TableReader(Reader):
         records = Records(plan, image_paths, survey.ids, self._turns(files), context.labels)
         if plan.note:
             yield Batch(pl.DataFrame(schema=plan.schema()), notes={"columns": plan.note})
+        pairs = RowsOfPairs(plan, survey.kinds)
         for block in self._blocks(files, context.run.batch_rows):
+            pairs.look(block)
             yield records.batch(block)
         notes = records.labels.warnings() + records.texts.warnings() + records.places.warnings()
-        notes += records.boxes.warnings()
+        notes += records.boxes.warnings() + pairs.warnings()
         warnings = [*self._warnings(files, plan), *notes, *self._form_warnings(plan)]
         told = {**({"warnings": warnings} if warnings else {}), **records.boxes.notes()}
         if told:

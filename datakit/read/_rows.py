@@ -209,9 +209,10 @@ class Records:
     def _labels_of(
         self, values: Sequence[Any], block: Block, faults: dict[int, tuple[str, str]]
     ) -> Sequence[str | None]:
-        if block.kinds is not None and block.kinds.get(self.plan.label or "") == pl.Int64:
+        values = without_blank_lists(values)
+        if block.kinds is not None and block.kinds.get(self.plan.label or "") in (pl.Int64, pl.Float64):
             self.labels.note_numbers(values)
-        return self.labels.cleaned(_texts(without_blank_lists(values), "label", faults))
+        return self.labels.cleaned(_texts(values, "label", faults))
 
     def _pictures_within(
         self,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import orjson
 
 from datakit.core.boxes import is_number
+from datakit.core.counted import counted
 from datakit.core.errors import UserError
 from datakit.core.files import Stamp
 from datakit.core.regular_files import read_regular
@@ -23,6 +25,8 @@ from datakit.read._rows import Block, Plan, reject_at
 from datakit.read._survey import Survey
 
 _NAME, _SIZES = "file_name", ("width", "height")
+_SHOWN = 3
+"""Annotations of one fault that are named."""
 
 
 class Coco(TableReader):
@@ -129,19 +133,15 @@ def _parsed(path: Path, _stamp: Stamp) -> _CocoFile:
         _without_twins(document[name], name, path)
     categories = {_key(entry): entry.get("name") for entry in document["categories"] if _is_row(entry)}
     listed = {_key(image) for image in document["images"] if _is_row(image)} - {None}
+    _check_annotations(document["annotations"], categories, listed, path)
     boxes, crowds, strangers = defaultdict(list), 0, 0
-    for number, entry in enumerate(document["annotations"], 1):
-        if not _is_row(entry) or "bbox" not in entry:
-            raise UserError(
-                f"{path}: annotation {number} has no `bbox`",
-                remedy="Of key points and masks take the file with boxes.",
-            )
+    for entry in document["annotations"]:
         if (image := _key(entry, "image_id")) not in listed:
             strangers += 1
         elif _is_crowd(entry):
             crowds += 1
         else:
-            boxes[image].append({**_placed(entry), "label": _category(entry, number, categories, path)})
+            boxes[image].append({**_placed(entry), "label": categories[_key(entry, "category_id")]})
     _not_in_shares(boxes, path)
     return _CocoFile(path, document["images"], boxes, crowds, strangers)
 
@@ -191,11 +191,48 @@ def _without_twins(entries: list[Any], name: str, path: Path) -> None:
         )
 
 
-def _category(entry: dict[str, Any], number: int, categories: Mapping[Any, Any], path: Path) -> Any:
-    category = _key(entry, "category_id")
-    if category is None or category not in categories:
+def _check_annotations(
+    entries: Sequence[Any], categories: Mapping[Any, Any], listed: Collection[str | None], path: Path
+) -> None:
+    """Raises UserError for annotations without a box, and for those of categories that are not listed."""
+    bare, unknown = list[str](), dict[str | None, list[str]]()
+    for number, entry in enumerate(entries, 1):
+        name = _named(entry, number)
+        if not _is_row(entry) or "bbox" not in entry:
+            bare.append(name)
+        elif (
+            _key(entry, "image_id") in listed
+            and not _is_crowd(entry)
+            and (category := _key(entry, "category_id")) not in categories
+        ):
+            unknown.setdefault(category, []).append(name)
+    if bare:
+        lack = "has" if len(bare) == 1 else "have"
         raise UserError(
-            f"{path}: annotation {number} is of category {category}, which `categories` does not list",
-            remedy="Add it there, or take the annotation out.",
+            f"{path}: {_few(bare)} {lack} no `bbox`",
+            remedy="Of key points and masks take the file with boxes.",
         )
-    return categories[category]
+    if unknown:
+        told = "; ".join(
+            f"{_few(names)} {'is' if len(names) == 1 else 'are'} of category {category}"
+            for category, names in islice(unknown.items(), _SHOWN)
+        )
+        more = f"; {len(unknown) - _SHOWN:,} more categories" if len(unknown) > _SHOWN else ""
+        raise UserError(
+            f"{path}: {told}{more}, which `categories` does not list",
+            remedy="Add it there, or take the annotations out.",
+        )
+
+
+def _named(entry: Any, number: int) -> str:
+    """An annotation by its id; by its place, from 1, where it has none."""
+    id_ = _key(entry) if _is_row(entry) else None
+    return f"at place {number}" if id_ is None else id_
+
+
+def _few(names: Sequence[str]) -> str:
+    """Annotations in words, all of them counted and the first few named."""
+    if len(names) == 1:
+        return f"annotation {names[0]}"
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{counted(len(names), 'annotation')} ({', '.join(names[:_SHOWN])}{more})"

@@ -100,14 +100,12 @@ def _row(task: Mapping[str, Any]) -> dict[str, Any]:
     regions = _short(task, left_out) if is_short else _results(task, left_out)
     _check_upright(regions)
     width, height = _drawn_size(regions)
-    label, boxes = _short_choice(task) if is_short else None, dict[str, dict[str, Any]]()
+    label, boxes = _chosen(regions, left_out), dict[str, dict[str, Any]]()
     for number, region in enumerate(regions):
         value, kind = region.get("value") or {}, region.get("type")
         if kind not in _KINDS:
             left_out[f"shapes of the type {kind}"] += 1
-        elif kind == "choices" and "x" not in value:
-            label = label or _first_choice(region, left_out)
-        else:
+        elif kind != "choices" or "x" in value:
             box = boxes.setdefault(str(region.get("id") or number), {})
             names = [name for key in _LISTS for name in value.get(key) or ()]
             box |= {key: value[key] for key in ("x", "y", "width", "height", "rotation") if key in value}
@@ -150,12 +148,17 @@ def _choices(regions: Sequence[Mapping[str, Any]]) -> list[Any]:
     return [choice for value in values if "x" not in value for choice in value.get("choices") or ()]
 
 
-def _first_choice(region: Mapping[str, Any], left_out: Counter[str]) -> str | None:
-    """The choice that becomes the label; a record has one."""
-    choices = _choices([region])
-    if len(choices) > 1:
-        left_out["further choices of a picture, which has one label,"] += len(choices) - 1
-    return next(iter(choices), None)
+def _chosen(regions: Sequence[Mapping[str, Any]], left_out: Counter[str]) -> str | None:
+    """The choice that becomes the label: a record has one, the first of the first tag that has any."""
+    label = tag = None
+    for region in regions:
+        choices, name = _choices([region]), region.get("from_name")
+        if label is None and choices:
+            (label, *choices), tag = choices, name
+        if choices:
+            what = "further choices" if name == tag else f"choices of the tag `{name}`"
+            left_out[f"{what} of a picture, which has one label,"] += len(choices)
+    return label
 
 
 def _check_upright(regions: Sequence[Mapping[str, Any]]) -> None:
@@ -186,7 +189,7 @@ def _short(task: Mapping[str, Any], left_out: Counter[str]) -> list[Mapping[str,
     Equal places are one region: a rectangle, and what it was labelled. Typed texts are left out: they do not
     say to which rectangle they belong.
     """
-    regions = list[Mapping[str, Any]]()
+    regions = _short_choices(task)
     for name, values in task.items():
         for value in values if isinstance(values, list) else ():
             if not isinstance(value, Mapping) or ("original_width" not in value and "x" not in value):
@@ -200,22 +203,29 @@ def _short(task: Mapping[str, Any], left_out: Counter[str]) -> list[Mapping[str,
             on = {"to_name": value.get("to_name"), "item_index": value.get("item_index")}
             regions.append({"id": place, "type": "rectanglelabels", "value": value, **sizes, **on})
     typed = task.get(_TYPED)
-    if regions and typed:
+    if typed and any("x" in region["value"] for region in regions):
         left_out[f"texts of `{_TYPED}`, which JSON-MIN gives to no rectangle (export as JSON),"] += (
             len(typed) if isinstance(typed, list) else 1
         )
     return regions
 
 
-def _short_choice(task: Mapping[str, Any]) -> str | None:
-    """The choice for the whole picture in a task of JSON-MIN."""
-    for name in _CHOSEN:
-        value = task.get(name)
-        value = value.get("choices") if isinstance(value, Mapping) else value
-        value = next(iter(value), None) if isinstance(value, list) else value
-        if isinstance(value, str) and value:
-            return value
-    return None
+def _short_choices(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What was chosen for the whole picture in a task of JSON-MIN.
+
+    Several choices of a tag say that they are; a single one is a bare text, told from data by a usual name.
+    """
+    regions = list[Mapping[str, Any]]()
+    for name in dict.fromkeys((*_CHOSEN, *task)):
+        chosen = task.get(name)
+        if isinstance(chosen, Mapping):
+            chosen = chosen.get("choices")
+        elif name not in _CHOSEN:
+            continue
+        names = [text for text in (chosen if isinstance(chosen, list) else [chosen]) if text]
+        if names and all(isinstance(text, str) for text in names):
+            regions.append({"type": "choices", "from_name": name, "value": {"choices": names}})
+    return regions
 
 
 def _picture(

@@ -102,7 +102,8 @@ class Batches(FactoredChatsWorker):
             return size
         answers = self.writer.answers(record)
         if isinstance(answers, Rejected):
-            return _declined(answers, record)
+            declined = _declined(answers, record)
+            return _without_chat(declined) if self.keep else declined
         prompted = self.writer.prompt(record)
         if isinstance(prompted, Rejected):
             return prompted
@@ -150,6 +151,13 @@ def _declined(rejected: Rejected, record: dict[str, Any]) -> Rejected:
         if not record.get(name.removesuffix(DECLINED)):
             return Rejected("reason_declined", f"the model declined to write it: {value}")
     return rejected
+
+
+def _without_chat(rejected: Rejected) -> Rejected:
+    """The same reject, with why there had to be an answer: a record with a chat brings its own."""
+    if rejected.reason != "answer_incomplete":
+        return rejected
+    return Rejected(rejected.reason, f"the record has no chat in `messages` to keep, and {rejected.detail}")
 
 
 def _given_text(role: str, content: str | None) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from operator import itemgetter
@@ -16,7 +17,6 @@ from typing import Any
 from datakit.artifacts.overrides import Override, OverrideLine, read_overrides
 from datakit.core.errors import UserError
 from datakit.core.judged import Seen
-from datakit.core.private_files import open_private
 from datakit.core.regular_files import read_regular
 from datakit.core.shown_path import show_path
 from datakit.core.text_encoding import decoded
@@ -155,11 +155,13 @@ class DecisionsFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_name(f".{self.path.name}.part")  # one is enough: writers hold the lock
         try:
-            with open_private(draft) as file:
+            with draft.open("wb") as file:
                 for override in overrides:
                     file.write(override.to_line())
                 file.flush()
                 os.fsync(file.fileno())
+            with suppress(FileNotFoundError):
+                shutil.copymode(self.path, draft)  # what its owner opened or closed stays so
             os.replace(draft, self.path)
         finally:
             draft.unlink(missing_ok=True)

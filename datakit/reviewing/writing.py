@@ -16,7 +16,6 @@ from typing import Any
 import orjson
 
 from datakit.core.image import ImageProblem, is_plain, read_bytes, read_header
-from datakit.core.private_files import open_private
 from datakit.core.shown_picture import ShownPicture
 from datakit.reviewing import pictures
 from datakit.reviewing.records import PageRecords, Row
@@ -54,7 +53,7 @@ def write_page(records: PageRecords, target: Path, progress: Progress = lambda d
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     head, tail = _shell(folder=False).split("@data@")
     try:
-        with open_private(draft) as file:
+        with draft.open("wb") as file:
             file.write(head.encode())
             for number, rows in enumerate(_chunks(records, progress, readable=_encoded)):
                 thumbs += [bool(drawn and drawn[0].thumbnail) for _, drawn in rows]

@@ -225,9 +225,16 @@ def _unchanged(recipe: Recipe, build: BuildFolder) -> Plan:
 
 def _notes(recipe: Recipe) -> list[str]:
     writes = any(step.transform.asks_model for step in recipe.steps)
+    notes = []
     if writes and recipe.llm.resolved_provider() == "offline":
-        return ["The built-in offline writer would compose the texts: no model is called, nothing is paid."]
-    return []
+        notes = ["The built-in offline writer would compose the texts: no model is called, nothing is paid."]
+    for step in recipe.steps:
+        if step.name == "mix.general":
+            percent = f"{100 * step.transform.model_dump()['share']:g}%"
+            notes.append(
+                f"{step.name} would make {percent} of all training rows general ones, repeats counted."
+            )
+    return notes
 
 
 def _steps(

@@ -57,14 +57,17 @@ def serving_work(recipe: Recipe, context: StepContext) -> ServingWork | None:
 
 
 def _served(step: Step, context: StepContext) -> ServedStep:
-    """A step's work for one picture. A record may take several calls; those that must be are counted."""
+    """A step's work for one picture. A record may take several calls; those that must be are counted. The
+    offline writer works on the machine itself and asks nobody."""
+    own = step.transform.endpoint(context) if isinstance(step.transform, Annotator) else None
+    is_asked = step.transform.asks_model and (own or context.llm).resolved_provider() != "offline"
     parameters = step.transform.model_dump()
     calls = int(parameters.get("samples", 1)) * (2 if parameters.get("referee") else 1)
     return ServedStep(
         number=step.number,
         name=step.name,
         columns=sorted(step.transform.outputs(context)),
-        calls=calls if step.transform.asks_model else 0,
+        calls=calls if is_asked else 0,
     )
 
 

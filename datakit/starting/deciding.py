@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
 from datakit.core.counted import counted
@@ -17,6 +18,8 @@ _MOST_LABELS = 100
 """Labels from which a prompt that names all of them is long."""
 _LONG_LABEL = 40
 _FEW = 10
+_NUMBER = re.compile(r"-?\d+(\.\d*)?")
+"""A label that is a number; tables make 1.0 of the class 1 where a row has none."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def _doubt_labels(parts: Decided, doubts: list[str]) -> None:
         doubts.append(
             f"fewer than {_FEW} records of {counted(len(few), 'label')} ({names}): little to learn or score"
         )
-    if all(label.strip().lstrip("-").isdecimal() for label in labels):
+    if all(_NUMBER.fullmatch(label.strip()) for label in labels):
         doubts.append("labels are numbers: write into the label file what each means")
 
 

@@ -64,7 +64,7 @@ def start_project(folder: Path, start: str = "ecom", *, whole: bool = False) -> 
     the way, before anything is written.
     """
     folder = folder.absolute()
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name).strip("_-") or start
+    name = re.sub(r"[^\w-]+", "_", folder.name).strip("_-") or start
     text = (shipped_folder("recipes") / f"{STARTS[start]}.yaml").read_text(encoding="utf-8")
     texts, copies, records = _data(text, whole)
     recipe = f"recipes/{name}.yaml"

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datakit.core.image import ImageProblem, read_header, size_fault
+from datakit.core.image import ImageHeader, ImageProblem, load_rgb, read_header, size_fault
+from datakit.core.regular_files import regular
 
 _OPENED = 400
 """Pictures whose headers are read: about a second."""
@@ -17,6 +18,8 @@ _FOLDERS = 200
 _ENOUGH = 0.5
 MIN_SIDE_PX, MAX_RATIO = 28, 200
 """What the recipe's guard.image is given."""
+_ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", "GIF": b";"}
+"""Format -> what a whole file ends with. A shortened WebP is not even opened: it states its length."""
 
 
 class Spread:
@@ -52,12 +55,14 @@ class Looked:
 
 
 def looked_at(paths: Sequence[str]) -> Looked:
-    """What the headers of some of the pictures say."""
+    """What the headers of some of the pictures say, and the ends of their files."""
     some = paths[:: max(1, len(paths) // _OPENED)]
     faults, example = Counter[str](), ""
     for path in some:
         try:
             header = read_header(path)
+            if not _ends_as_it_should(path, header):
+                load_rgb(path)  # whole pictures may have bytes behind them: decoding tells
         except ImageProblem as problem:
             faults[problem.reason] += 1
             example = example or (problem.detail if path in problem.detail else f"{path}: {problem.detail}")
@@ -66,6 +71,15 @@ def looked_at(paths: Sequence[str]) -> Looked:
             faults[fault[0]] += 1
             example = example or f"{path}: {header.width} x {header.height} px"
     return Looked(len(some), faults, example)
+
+
+def _ends_as_it_should(path: str, header: ImageHeader) -> bool:
+    """Whether a file has the end of its format. Decoding every picture takes some 30 times as long as headers
+    do (2026-11-28)."""
+    end = _ENDS.get(header.format, b"")
+    with open(path, "rb", opener=regular) as file:
+        file.seek(max(0, header.bytes - len(end)))
+        return file.read() == end
 
 
 def are_missing(paths: Sequence[str]) -> bool:

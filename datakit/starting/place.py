@@ -26,7 +26,7 @@ def project_folder(place: str, into: Path | None) -> Path:
 
 def recipe_name(folder: Path, otherwise: str = "data") -> str:
     """A recipe's name by the folder of its project, which may have any name."""
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name).strip("_-")
+    name = re.sub(r"[^\w-]+", "_", folder.name).strip("_-")
     return name.removesuffix("-project") or otherwise
 
 

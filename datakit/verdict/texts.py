@@ -40,30 +40,35 @@ def prompt_shortened(build: BuildFolder) -> Seen | None:
     count, total = sum(number for _, number in rungs), height(build.main)
     listed = ", ".join(f"{rung_name(build, rung)} {number:,}" for rung, number in rungs)
     words = f"{count:,} of {total:,} are not: {listed}" if count else f"all {total:,} are"
-    if count and (lost := _quoting_what_was_cut(build, shortened)):
-        words += f"; {lost:,} of their reasons quote text that their prompt lost"
+    losing = _quoting_what_was_cut(build, shortened) if count else []
+    if losing:
+        words += f"; {len(losing):,} of their reasons quote text that their prompt lost"
     words += _repeats(build, total)
-    shown = shortened.select(*SHOWN, "shrink_rung").sort("shrink_rung", "id", descending=[True, False])
+    lost = pl.when(pl.col("id").is_in(losing)).then(True).alias("quotes_lost_text")
+    shown = shortened.select(*SHOWN, "shrink_rung", lost)
+    shown = shown.sort(
+        "quotes_lost_text", "shrink_rung", "id", descending=[True, True, False], nulls_last=True
+    )
     return Seen("Prompts are whole", count, words, shown)
 
 
-def _quoting_what_was_cut(build: BuildFolder, shortened: pl.LazyFrame) -> int:
-    """Records whose reason quotes what stands in their OCR text and no longer in their prompt."""
+def _quoting_what_was_cut(build: BuildFolder, shortened: pl.LazyFrame) -> list[str]:
+    """Ids of the records whose reason quotes what stands in their OCR text and no longer in their prompt."""
     name = build.parameters("annotate.reason").get("into", "reason")
     if any(build.columns.get(column) != pl.String for column in (name, "ocr_text")):
-        return 0
+        return []
     table = collect(shortened.select("id", name, "ocr_text").drop_nulls())
     quotes = {
         id_: [quote.text for quote in quotations(reason) if standing(quote.text, text) == 1]
         for id_, reason, text in table.iter_rows()
     }
-    losing = set()
+    losing = set[str]()
     for split in (TRAIN, VAL):
         for row in build.rows(split) if any(quotes.values()) else ():
             wanted, prompt = quotes.get(str(row.get("id", "")), ()), _prompt(row)
             if any(standing(quote, prompt) < 1 for quote in wanted):
                 losing.add(row["id"])
-    return len(losing)
+    return sorted(losing)
 
 
 def rung_name(build: BuildFolder, rung: int) -> str:

@@ -16,7 +16,9 @@ import pytest
 from datakit.artifacts.metric_names import METRICS
 from datakit.cards.write import write_card
 from datakit.core import wording
+from datakit.core.blocks import Bullets
 from datakit.core.wording import CATALOGUE, speaking, t, told
+from datakit.curate._pseudo_account import Account, section
 from datakit.evaluation.pooled import HELPS, HURTS, NOISE
 from datakit.pages.writing import mark_outdated
 from tests.support.card_builds import ROOT, Draft, ecom
@@ -49,6 +51,8 @@ WARNING = [
     for name in (
         *("guard/label.py", "guard/_findings.py", "guard/_reason_rewriter.py", "curate/split.py"),
         *("curate/label_noise.py", "curate/_pseudo_account.py", "curate/pseudo_labels.py"),
+        *("read/_label_column.py", "read/_text_columns.py", "read/_rows_of_pairs.py"),
+        *("read/coco.py", "read/label_studio.py"),
         *("render/grounding.py", "render/_questions.py", "mix/general.py", "checking/proposal.py"),
     )
 ]
@@ -366,3 +370,10 @@ def test_nothing_is_chinese_outside_of_a_card(tmp_path: Path) -> None:
 def test_what_is_not_known_of_a_noted_sentence_stays(noted: str, chinese: str) -> None:
     with speaking("zh"):
         assert told(noted).startswith(chinese)
+
+
+def test_who_predicted_is_said_in_chinese() -> None:
+    account = Account(2, 1, 0.5, None, 0, 0.9, 0, {}, {}, ["proxy (1,160 records, 9dfe54bde4d2)"])
+    with speaking("zh"):
+        [facts] = [block for block in section(account).blocks if isinstance(block, Bullets)]
+    assert "预测来自：proxy（1,160 条记录，9dfe54bde4d2）。" in facts.items

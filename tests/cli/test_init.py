@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from datakit.library import load
 from datakit.recipe.yaml_file import load_yaml
 from datakit.starting.example import STARTS
+from tests.support import own_data
 
 Run = Callable[..., Any]
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -89,7 +91,14 @@ def test_folder_with_other_files_is_taken_and_named_by_itself(datakit: Run, tmp_
 
 def test_name_of_a_folder_becomes_a_name_that_a_recipe_may_have(datakit: Run, tmp_path: Path) -> None:
     assert datakit("init", "--example", "我的 项目 v2").code == 0
-    assert [path.name for path in (tmp_path / "我的 项目 v2" / "recipes").iterdir()] == ["v2.yaml"]
+    [recipe] = (tmp_path / "我的 项目 v2" / "recipes").iterdir()
+    assert recipe.name == "我的_项目_v2.yaml"
+    assert load(recipe).name == "我的_项目_v2"
+    data = own_data.folder_by_label(tmp_path / "商品 图", {"cat": 2, "dog": 2})
+    assert datakit("init", data, "--no-build").code == 0
+    [recipe] = (tmp_path / "商品 图-project" / "recipes").iterdir()
+    assert recipe.name == "商品_图.yaml"
+    assert datakit("plan", recipe).code == 0
 
 
 def test_file_in_the_place_of_the_folder_is_an_error(datakit: Run, tmp_path: Path) -> None:
@@ -110,6 +119,8 @@ def test_made_project_plans_and_builds_as_it_is(datakit: Run, tmp_path: Path, st
     small = ("--limit", "4", "--set", "curate.split.min_val=0")
     planned = json.loads(datakit("plan", recipe, "--json", *small).out)
     assert planned["calls"] > 0
+    share = "mix.general would make 15% of all training rows general ones, repeats counted."
+    assert (share in planned["notes"]) == ("share: 0.15" in Path(recipe).read_text("utf-8"))
     done = datakit("build", recipe, "--no-card", "--quiet", *small)
     assert (done.code, done.out) == (0, ""), done.err
     assert json.loads(datakit("plan", recipe, "--json", *small).out)["unchanged"]

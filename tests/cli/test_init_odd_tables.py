@@ -73,3 +73,14 @@ def test_captions_of_coco_are_taken_after_the_command_that_is_told(datakit: Run,
     Path(words[-1]).write_bytes(lines)
     made = datakit("init", words[-1], "--no-build").out
     assert "24 pictures, the text in `caption`, English; to write a text on each picture" in made
+
+
+def test_numbers_are_told_as_labels_whether_or_not_they_have_a_point(datakit: Run, tmp_path: Path) -> None:
+    names = own_data.pictures(tmp_path / "in", 4)
+    table = tmp_path / "in" / "a.csv"
+    for number, labels in enumerate((("0", "1"), ("0.0", "-1.0"), ("3.5 inch", "1.0"))):
+        table.write_text(
+            "image,label\n" + "".join(f"{name},{labels[at % 2]}\n" for at, name in enumerate(names))
+        )
+        told = datakit("init", table, "--no-build", "--into", f"p{number}").out
+        assert ("labels are numbers: write into the label file what each means" in told) == (number < 2)

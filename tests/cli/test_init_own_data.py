@@ -243,10 +243,16 @@ def test_unusable_files_are_counted_and_the_recipe_allows_for_them(datakit: Run,
     data = own_data.folder_by_label(tmp_path / "mixed", {"cat": 15, "dog": 15})
     (data / "cat" / "notes.txt").write_text("x")
     (data / "dog" / "broken.png").write_bytes(b"\x89PNG")
+    for suffix in ("jpg", "png", "gif", "webp"):
+        path = own_data.drawn(data / "cat" / f"cut.{suffix}", seed=9)
+        path.write_bytes(path.read_bytes()[:-20])
+    with own_data.drawn(data / "dog" / "with_more_behind.jpg", seed=8).open("ab") as file:
+        file.write(b"what some cameras add")
     made = started(datakit, data)
     assert made["found"]["rejected"] == {"not_a_picture": 1}
-    assert any("image_unreadable 1" in doubt for doubt in made["doubts"])
-    assert "max_reject_rate: 0.1" in Path(made["recipe"]).read_text()
+    counts = "5 cannot be used (image_truncated 4, image_unreadable 1)"
+    assert any(doubt.startswith(f"of 36 pictures that were opened {counts}") for doubt in made["doubts"])
+    assert "max_reject_rate: 0.25" in Path(made["recipe"]).read_text()
     assert datakit("build", made["recipe"], "-q").code == 0
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from PIL import Image
 
 from datakit.core.errors import UserError
 from datakit.core.step_context import StepContext
+from datakit.core.wording import speaking
+from datakit.core.wording import told as in_words
 from datakit.curate.split import Split
 from datakit.recipe.recipe import load_recipe
 from datakit.run.build import build
@@ -102,6 +105,40 @@ def test_class_whose_groups_are_all_large_is_in_both_parts() -> None:
     )
     frame, _ = split(frame, val=0.1, group="patient")
     assert frame.filter(label="b")["split"].value_counts()["count"].to_list() == [6, 6]
+
+
+@pytest.mark.parametrize(
+    ("labels", "patients", "told"),
+    [
+        (
+            [f"class {at // 6}" for at in range(150)],
+            [f"p{at}" for at in range(150)],
+            "17% of the records are in validation, above `val: 0.1`: each class has at least 1 there; more "
+            "records of small classes or `min_val: 0` bring it nearer",
+        ),
+        (
+            ["a"] * 100,
+            [f"p{at // 50}" for at in range(100)],
+            "50% of the records are in validation, above `val: 0.1`: groups stay whole; a finer `group` "
+            "brings it nearer",
+        ),
+        (
+            [f"class {at // 8}" for at in range(160)],
+            [f"p{at // 2}" for at in range(160)],
+            "25% of the records are in validation, above `val: 0.1`: each class has at least 1 there, and "
+            "groups stay whole; a finer `group`, more records of small classes or `min_val: 0` bring it "
+            "nearer",
+        ),
+    ],
+)
+def test_a_validation_part_far_above_its_share_is_told_with_why(
+    labels: list[str | None], patients: list[str], told: str
+) -> None:
+    _, notes = split(records(labels, patient=patients), val=0.1, group="patient")
+    assert notes["warnings"] == [told]
+    with speaking("zh"):
+        chinese = in_words(told, parts=False)
+    assert not re.search("[A-Za-z]", re.sub("`.*?`", "", chinese))
 
 
 def test_groups_are_not_preferred_for_validation() -> None:

@@ -103,7 +103,7 @@ def test_share_is_of_the_training_rows_with_their_repeats() -> None:
     assert added == 20  # of 80 + 20 training rows
     assert general(frame).height == 20
     assert frame.height == 90 + 20
-    assert notes["share"] == 0.2
+    assert notes["share_of_training_rows"] == 0.2
 
 
 def test_general_records_are_training_data_of_their_own_set() -> None:
@@ -142,7 +142,7 @@ def test_a_longer_source_changes_few_of_those_drawn() -> None:
 def test_too_few_general_records_are_all_taken_with_a_warning() -> None:
     frame, added, notes = mix(main_records([1] * 100), questions(5), share=0.5, licence="CC-BY-4.0")
     assert added == general(frame).height == 5
-    assert notes["share"] == pytest.approx(0.0476, abs=1e-4)
+    assert notes["share_of_training_rows"] == pytest.approx(0.0476, abs=1e-4)
     (warning,) = notes["warnings"]
     assert "100 general records" in warning
     assert "5 usable" in warning
@@ -352,7 +352,7 @@ def test_share_is_that_of_the_finished_build_wherever_the_step_stands(
             own = added.filter(pl.col("source_file").str.ends_with(f"{name}.json"))
             assert abs(own.height - share * total) <= 1
     notes = [step.notes for step in made.report.steps if step.name == "mix.general"]
-    assert [note["share"] for note in notes] == pytest.approx(shares, abs=1 / total)
+    assert [note["share_of_training_rows"] for note in notes] == pytest.approx(shares, abs=1 / total)
     (file,) = made.folder.glob("*_general.json")
     texts = [str(row) for row in json.loads(file.read_bytes())]
     assert len(set(texts)) == len(texts) == added.height, "nothing is asked twice"

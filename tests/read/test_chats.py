@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.support.in_chinese import english_left
+
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -370,3 +372,14 @@ def test_chats_with_places_that_nothing_fills_are_told(tmp_path: Path, make_cont
         f"1 chat holds <video> {held} 3: the sign is taken for text",
         f"1 chat holds <audio> {held} 4: the sign is taken for text",
     ]
+
+
+def test_questions_and_answers_without_a_chat_among_chats_are_told(tmp_path: Path, read: Any) -> None:
+    chat = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "A cat."}]
+    rows = [{"messages": chat}] * 2 + [{"query": f"What {at}?", "response": "A dog."} for at in range(4)]
+    lines = [json.dumps(row) for row in (*rows, {"messages": chat, "query": "q", "response": "r"})]
+    (tmp_path / "train.jsonl").write_text("\n".join(lines) + "\n")
+    [words] = read("read.jsonl", path="train.jsonl").warnings
+    assert words.startswith("4 rows have `query` and `response` and no `messages` (line 3, 4, 5 …)")
+    assert "write the question as a turn of `user`" in words
+    assert english_left([words]) == []

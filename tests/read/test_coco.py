@@ -12,6 +12,7 @@ from PIL import Image
 from datakit.core.errors import UserError
 from datakit.core.image import load_rgb
 from tests.support.box_files import EXIF_ORIENTATION, SAME, WIDE, picture, rows
+from tests.support.in_chinese import english_left
 
 
 def coco(folder: Path, **changes: Any) -> None:
@@ -42,6 +43,7 @@ def test_a_coco_file_is_a_record_per_picture(tmp_path: Path, read: Any) -> None:
         "instances.json: 1 boxes of crowds (`iscrowd`) are left out",
         "instances.json: 1 annotations are of pictures that the file does not list",
     ]
+    assert english_left(got.warnings) == ["instances.json", "instances.json"]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -73,9 +75,20 @@ def test_boxes_on_stored_pixels_turn_with_their_picture(orientation: int, tmp_pa
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"categories": []}, "annotation 1 is of category 3"),
+        (
+            {"categories": []},
+            "annotation 1 is of category 3, which `categories` does not list",
+        ),
+        (
+            {"annotations": [{"id": 90 + at, "image_id": 7, "bbox": [1, 2, 3, 4]} for at in range(5)]},
+            r"5 annotations \(90, 91, 92 and 2 more\) are of category None",
+        ),
+        (
+            {"annotations": [{"id": at, "image_id": 7} for at in (41, 57)]},
+            r"2 annotations \(41, 57\) have no `bbox`",
+        ),
         ({"annotations": [{"image_id": 7, "caption": "a cart"}]}, "captions as COCO has them"),
-        ({"annotations": [{"image_id": 7}]}, "annotation 1 has no `bbox`"),
+        ({"annotations": [{"image_id": 7}]}, "annotation at place 1 has no `bbox`"),
         ({"annotations": {}}, "no COCO file"),
         (
             {"images": [{"id": 7, "file_name": "1.jpg"}, {"id": 7, "file_name": "2.jpg"}]},

@@ -10,6 +10,7 @@ import pytest
 
 from datakit.core.errors import UserError
 from tests.support.box_files import SAME, box, rows
+from tests.support.in_chinese import english_left
 
 
 def region(kind: str, id_: str, **value: Any) -> dict[str, Any]:
@@ -48,22 +49,32 @@ def test_rectangles_of_label_studio_are_boxes(tmp_path: Path, read: Any) -> None
 
 
 def test_a_second_choice_and_a_second_opinion_are_told(tmp_path: Path, read: Any) -> None:
+    def choice(tag: str, *names: str) -> dict[str, Any]:
+        return {"id": tag, "from_name": tag, "type": "choices", "value": {"choices": list(names)}}
+
     def chose(*names: str) -> dict[str, Any]:
-        return {"result": [{"id": "c", "type": "choices", "value": {"choices": list(names)}}]}
+        return {"result": [choice("page", *names)]}
 
     data = {"image": "/data/upload/3/1.jpg"}
+    two_tags = {"result": [choice("page", "购物车页面"), choice("quality", "模糊", "歪斜")]}
     tasks(
         tmp_path,
         {"id": 1, "data": data, "annotations": [chose("购物车页面", "退款页面")]},
         {"id": 2, "data": data, "annotations": [chose("购物车页面"), chose("退款页面"), chose("购物车页面")]},
+        {"id": 3, "data": data, "annotations": [two_tags]},
     )
     got = read("read.label_studio", path="tasks.json")
-    assert got.column("label") == ["购物车页面", "购物车页面"]
+    assert got.column("label") == ["购物车页面"] * 3
     assert got.warnings == [
         "1 further choices of a picture, which has one label, left out",
         "2 further annotations of a task left out",
         "1 annotations of a task that disagree with its first about the choice left out",
+        "2 choices of the tag `quality` of a picture, which has one label, left out",
     ]
+    tasks(tmp_path, {"id": 4, **data, "choice": "购物车页面", "quality": {"choices": ["模糊", "歪斜"]}})
+    short = read("read.label_studio", path="tasks.json")
+    assert (short.column("label"), short.warnings) == (["购物车页面"], got.warnings[3:])
+    assert english_left(got.warnings) == []
 
 
 def test_what_was_typed_for_a_rectangle_is_its_text(tmp_path: Path, read: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from datakit.core.errors import UserError
 from datakit.core.labels import Label, LabelSet
+from tests.support.in_chinese import english_left
 
 SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
 ONE, TWO = ((SCREENS / f"000{n}.jpg").read_bytes() for n in (1, 4))
@@ -187,13 +188,17 @@ def test_class_numbers_become_names_at_any_depth(
     assert read("read.parquet", path="rows.parquet").column("kinds") == names
 
 
+@pytest.mark.parametrize("labels", [[2, 0, None], [2.0, 0.0, float("nan")]])
 @pytest.mark.parametrize("note", ["", "{", "[]", '{"info": null}', '{"info": {"features": [1]}}'])
-def test_labels_without_names_are_told_and_odd_notes_ignored(note: str, tmp_path: Path, read: Any) -> None:
-    pl.DataFrame({"label": [2, 0]}).write_parquet(tmp_path / "rows.parquet", metadata={"huggingface": note})
+def test_labels_without_names_are_told_and_odd_notes_ignored(
+    note: str, labels: list[Any], tmp_path: Path, read: Any
+) -> None:
+    pl.DataFrame({"label": labels}).write_parquet(tmp_path / "rows.parquet", metadata={"huggingface": note})
     got = read("read.parquet", path="rows.parquet")
-    assert got.column("label") == ["2", "0"]
+    assert got.column("label") == [*map(str, labels[:2]), None]
     (told,) = got.warnings
-    assert told.startswith("the labels are numbers without names (0, 2): ")
+    assert english_left([told]) == []
+    assert told.startswith(f"the labels are numbers without names ({labels[1]}, {labels[0]}): ")
 
 
 def test_numbers_that_the_label_file_knows_are_not_told(tmp_path: Path, read: Any) -> None:

@@ -262,6 +262,12 @@ def test_command_says_where_the_page_is_and_where_decisions_belong(
     assert Path(account["page"]).name == "screens-review.html"
     assert overrides_file(folder) == tmp_path / "overrides" / "screens.jsonl"
     assert "curate.overrides: {path: overrides/screens.jsonl}" in unread(folder, overrides_file(folder))
+    assert run(["review", str(folder.path)]) == 0
+    said = capsys.readouterr().out
+    assert "Open it in a browser, then add the file that it saves: datakit review" in said
+    assert "screens --import FILE" in said
+    (tmp_path / "plain").touch()
+    assert Path(account["page"]).stat().st_mode == (tmp_path / "plain").stat().st_mode
     assert run(["review", str(folder.path), "--conflicts"]) == 0
     assert "No record is to be reviewed" in capsys.readouterr().out
     assert HOSTILE not in capsys.readouterr().out

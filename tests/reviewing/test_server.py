@@ -148,11 +148,17 @@ def test_decisions_are_written_replaced_and_taken_back(server: Server) -> None:
         == 200
     )
     assert [one.id for one in written(server)] == ["r1", "r2"]
+    path = server.review.decisions.path
+    plain = path.with_name("plain")
+    plain.touch()
+    assert path.stat().st_mode == plain.stat().st_mode
+    path.chmod(0o660)  # a team's
     again = line(action="relabel", new="退货页面")
     ask(server, "/decisions", body={"decisions": [["r1", again, "王"]]}, **post)
     assert [(one.id, one.action) for one in written(server)] == [("r2", "drop"), ("r1", "relabel")]
     ask(server, "/decisions", body={"decisions": [["r2", None, "王"]]}, **post)
     assert [one.id for one in written(server)] == ["r1"]
+    assert path.stat().st_mode & 0o777 == 0o660
     assert [row["id"] for row in json.loads(ask(server, "/state")[1])["lines"]] == ["r1"]
     assert not list(path.parent.glob(f".{path.name}*.part"))
 

@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.changed_files import changed_files
 from datakit.artifacts.signoff import read_signoffs, require_signoff, sign, signoff_file
-from datakit.cards.write import make_card
+from datakit.cards.current import write_current_card
 from datakit.cli import run
 from datakit.core.errors import UserError
 from datakit.library import build
-from datakit.pages.layout import render_markdown
 from tests.support.fake_trainer import calls, write_base
 from tests.support.task_builds import project as write_tasks
 from tests.support.train_builds import RECIPE, write_first
@@ -49,11 +49,18 @@ def data_file(build: Path) -> Path:
     return build / sorted(BuildFolder(build).manifest.records)[0]
 
 
-def test_card_says_who_signed_this_data(guarded: Path, tmp_path: Path) -> None:
+def test_card_says_who_signed_this_data(guarded: Path, tmp_path: Path, capsys: Captured) -> None:
     folder = BuildFolder(guarded)
-    assert "签署。" not in render_markdown(make_card(folder))
-    sign(folder, "李 | 雷")
-    assert "- 李 \\| 雷 已于 " in render_markdown(make_card(folder))
+    content = folder.manifest.content
+    [page, _, *_] = write_current_card(guarded, tmp_path / "data_cards")
+    assert "签署。" not in page.read_text("utf-8")
+    assert run(["signoff", str(guarded), "--name", "李 | 雷"]) == 0
+    assert "screens.md" in capsys.readouterr().out
+    assert "- 李 \\| 雷 已于 " in page.read_text("utf-8")
+    assert (BuildFolder(guarded).manifest.content, changed_files(folder)) == (content, {})
+    page.write_text("mine", "utf-8")  # what somebody edited stays as it is
+    assert run(["signoff", str(guarded), "--name", "李雷"]) == 0
+    assert page.read_text("utf-8") == "mine"
 
 
 @pytest.mark.fault(

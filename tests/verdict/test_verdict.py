@@ -219,9 +219,13 @@ def test_reasons_that_quote_what_their_prompt_lost_are_counted(tmp_path: Path) -
         record["shrink_rung"], record["reason"] = 1, "写着“已被截去的行”，因此属于它。"
         record["ocr_text"] = f"{record['ocr_text']}\n已被截去的行"
         record["messages"][0]["content"] += "\n已被截去的行" * held
-    _, findings = judged(draft)
+    build, findings = judged(draft)
     words = findings["prompt_shortened"].words
     assert words.endswith("; 3 of their reasons quote text that their prompt lost")
+    shown = records_of(build, "prompt_shortened")[1].collect()
+    assert shown["quotes_lost_text"].to_list() == [True] * 3 + [None] * 2
+    worse = {record["id"] for record in of(draft, "train")[1:3] + of(draft, "val")[1:2]}
+    assert set(shown["id"][:3]) == worse
 
 
 def test_reasons_of_the_offline_writer_without_evidence_are_counted(tmp_path: Path) -> None:
