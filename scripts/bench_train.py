@@ -38,7 +38,7 @@ from datakit.training.forecast import forecast, work_of
 from datakit.training.gpus import gpu_of_driver
 from datakit.training.longest import longest_row
 from datakit.training.machine import driver_says
-from datakit.training.trainer import allocator, threads
+from datakit.training.trainer import allocator, threads, updates_on_host
 
 KEPT = ":kept"
 STEPS, FIRST = 10, 2
@@ -161,15 +161,17 @@ def train(case: str, build: BuildFolder, out: Path, models: Path, gpus: int) -> 
         (work / "deepspeed.json").write_text(json.dumps(settings_of(mode, work)), "ascii")
         keys["deepspeed"] = str(work / "deepspeed.json")
     (work / "train.yaml").write_text(json.dumps(keys), "ascii")
-    measured = _watch(work, gpus, forced=mode != "none")
+    on_host = updates_on_host(keys, settings_of(mode, work) if mode != "none" else None)
+    cores = threads(WORKERS, gpus, updates_on_host=on_host)
+    measured = _watch(work, gpus, cores, forced=mode != "none")
     return {"case": case, "gpus": gpus, **measured, **_forecast(model, keys, mode, build, gpus)}
 
 
-def _watch(work: Path, gpus: int, *, forced: bool) -> dict[str, Any]:
+def _watch(work: Path, gpus: int, cores: dict[str, str], *, forced: bool) -> dict[str, Any]:
     """Seconds of a step, of the start, and the GPU's peak; `failed` with the log's end where it failed."""
     environment = os.environ | {"FORCE_TORCHRUN": "1"} if forced or gpus > 1 else dict(os.environ)
     environment |= {"NPROC_PER_NODE": str(gpus), "DISABLE_VERSION_CHECK": "1"}
-    environment |= threads(WORKERS, gpus) | allocator()
+    environment |= cores | allocator()
     (work / "hook").mkdir()
     (work / "peaks").mkdir()
     (work / "hook" / "sitecustomize.py").write_text(PEAKS, "ascii")

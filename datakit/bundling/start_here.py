@@ -57,7 +57,8 @@ def start_here(name: str, folder: str, needs: Needs, files: Iterable[str]) -> st
         servers=SERVER_VERSIONS,
         packages=PACKAGES,
         picture_s=f"{_PICTURE_S:g}",
-        start_s=starting_s(deepspeed=needs.deepspeed) + needs.pictures * _PICTURE_S / max(1, needs.workers),
+        start_s=starting_s(needs.mode if needs.deepspeed else "none")
+        + needs.pictures * _PICTURE_S / max(1, needs.workers),
         server_s=_SERVER_START_S,
         share=f"{_SHARE:.0%}",
         speeds=[f"{card} {duration(work / (peak * _SHARE * gpus))}" for card, peak in _PEAK.items() if work],

@@ -36,12 +36,15 @@ PICTURE_PX = 1280 * 960
 """Of the picture that IMAGE_S was measured on."""
 AGAIN = 1.5
 """Times what preparing a picture took that the trainer spends on it again, in every epoch."""
-HOST_GB_S = 20.0
-"""Of a host's memory and bus, where the optimizer or the parameters stay on it."""
+BUS_GB_S = 20.0
+"""Between a host and its GPU, where the parameters stay on the host."""
+HOST_GB_S = 40.0
+"""Of a host's memory, where the optimizer stays on it and half of the cores update the weights."""
 OPTIMIZER_BYTES = 28
 """That AdamW reads and writes for each trained parameter: gradient, weight and two moments in float32."""
-STARTING_S, DEEPSPEED_STARTING_S = 40, 20
-"""Until the trainer reads its first row and, behind the last, until its first step; more under DeepSpeed."""
+STARTING_S, DEEPSPEED_STARTING_S, OFFLOAD_STARTING_S = 40, 20, 40
+"""Until the trainer reads its first row and, behind the last, until its first step; more under DeepSpeed,
+and more again with offload, for which DeepSpeed compiles its Adam."""
 MEASURED_BAND, RECKONED_BAND = 1.5, 3.0
 """Factors around the forecast that should hold the truth: on a GPU that was measured, and on others."""
 
@@ -153,9 +156,10 @@ def flops(size: QwenModel, trained: Trained, tokens: float, image_tokens: float,
     return passes * tokens * (2.0 * language + pairs) + seeing * 2.0 * 4.0 * size.parts.vision * image_tokens
 
 
-def starting_s(*, deepspeed: bool) -> float:
+def starting_s(mode: str) -> float:
     """Seconds from the command to the first row read: imports and the model's weights, as measured."""
-    return STARTING_S + (DEEPSPEED_STARTING_S if deepspeed else 0)
+    deepspeed, offload = mode != "none", "offload" in mode
+    return STARTING_S + DEEPSPEED_STARTING_S * deepspeed + OFFLOAD_STARTING_S * offload
 
 
 def forecast(
@@ -175,7 +179,7 @@ def forecast(
     workers = int(keys.get("preprocessing_num_workers") or 1)
     preparing = (work.rows * TEXT_S + _pictures_s(size, work.image_tokens)) / workers
     training = work.steps * step + evaluating
-    starting = starting_s(deepspeed=mode != "none")
+    starting = starting_s(mode)
     hours = (starting + preparing + training) / 3600 * gpus
     band = MEASURED_BAND if gpu.measured and mode in ("none", "z0", "z2", "z3") else RECKONED_BAND
     return Forecast(
@@ -241,7 +245,7 @@ def _optimizer(trained: Trained, mode: str, gpu: Gpu, gpus: int) -> float:
 def _sharing(trained: Trained, mode: str, gpu: Gpu, gpus: int) -> float:
     """Seconds of one pass to send gradients, and under ZeRO-3 the parameters three times, between GPUs."""
     weights = 2.0 * (trained.parameters + trained.frozen)
-    host = 3 * weights / (HOST_GB_S * 1e9) if mode == "z3_offload" else 0.0
+    host = 3 * weights / (BUS_GB_S * 1e9) if mode == "z3_offload" else 0.0
     if gpus == 1:
         return host
     sent = 2.0 * 2.0 * trained.parameters + (3 * weights if mode.startswith("z3") else 0.0)

@@ -81,15 +81,17 @@ def train_call(run: RunFolder, place: Place, *, only_shown: bool = False) -> tra
     if run.keys.get("overwrite_output_dir"):  # with it the trainer goes on from no checkpoint
         words.append("overwrite_output_dir=false")
     words += place.flags
+    deepspeed = run.deepspeed()
     settings = trainer.distributed(
         gpus=gpus,
         nodes=nodes,
-        deepspeed=run.deepspeed() is not None,
+        deepspeed=deepspeed is not None,
         node_rank=place.node_rank,
         master=place.master,
         port=place.master_port,
     )
-    settings |= trainer.threads(int(run.keys.get("preprocessing_num_workers") or 1), gpus)
+    workers = int(run.keys.get("preprocessing_num_workers") or 1)
+    settings |= trainer.threads(workers, gpus, updates_on_host=trainer.updates_on_host(run.keys, deepspeed))
     settings |= trainer.allocator()
     return trainer.Call(tuple(words), run.data.path, settings)
 

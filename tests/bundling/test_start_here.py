@@ -90,6 +90,7 @@ def test_deepspeed_nodes_and_offloading_are_told() -> None:
     no_pictures = replace(NEEDS, pictures=0)
     assert "Start of the training: 40 s" in page(no_pictures)
     assert "Start of the training: 60 s" in page(replace(no_pictures, mode="z2"))
+    assert re.search(r"Start of the training: (100 s|.*2 min)", page(replace(no_pictures, mode="z2_offload")))
 
 
 @pytest.mark.parametrize("name", ["a|b", "x`y", "/mo\ndels", "/m\x1b[31m"])

@@ -17,7 +17,7 @@ from datakit.training.memory import Trained
 from tests.support.train_builds import build_screens
 
 MEASURED = Path(__file__).with_name("measured_trainings.jsonl")
-"""Lines of scripts/bench_train.py on three machines (2026-11-27 and 28), made with LLaMA-Factory 0.9.5."""
+"""Lines of scripts/bench_train.py on four machines (2026-11-27 and 28), made with LLaMA-Factory 0.9.5."""
 TIMED = [json.loads(line) for line in MEASURED.read_text("ascii").splitlines()]
 SMALL = Work(
     rows=100, text_tokens=100_000, image_tokens=50_000, held_out_tokens=15_000, steps=50, evaluations=5
