@@ -215,7 +215,8 @@ def _read_line(line: bytes, where: str) -> Prediction:
     if fault["type"] == "json_invalid":
         ended = line.endswith(b"\n")
         what = f"this line is not JSON: {fault['ctx']['error']}" if ended else "this line was never finished"
-        raise UserError(what, where=where, remedy="Run `datakit predict` again: it goes on from there.")
+        again = "Run `datakit predict` again, for folds `datakit kfold` with `--run`: it goes on from there."
+        raise UserError(what, where=where, remedy=again)
     refuse_newer(json.loads(line), FORMAT, where, UPGRADE)  # its fields may be unknown here
     what, remedy = describe_fault(fault, Prediction)
     raise UserError(what, where=where, remedy=remedy or "Make the file with `datakit predict`.")

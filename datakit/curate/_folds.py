@@ -33,6 +33,10 @@ class Folds:
         lost = [number for number in named if (self.have[:, number] == totals[number]).any()]
         notes: dict[str, object] = {"folds": [int(size) for size in sizes]}
         warnings = []
+        if len(named) == 1:
+            warnings.append(
+                f"all records are of one class, {names[named[0]]}: their models can doubt no label"
+            )
         if thin:
             notes["classes_absent_in_a_fold"] = len(thin)
             warnings.append(

@@ -121,7 +121,7 @@ def threads(workers: int, processes: int, *, updates_on_host: bool = False) -> d
 def updates_on_host(keys: Mapping[str, Any], deepspeed: Mapping[str, Any] | None) -> bool:
     """Whether the processor updates every weight: a full training whose optimizer is kept in host memory."""
     optimizer = (deepspeed or {}).get("zero_optimization", {}).get("offload_optimizer", {})
-    return keys.get("finetuning_type", "lora") == "full" and optimizer.get("device", "none") != "none"
+    return bool(keys.get("finetuning_type", "lora") == "full" and optimizer.get("device", "none") != "none")
 
 
 def allocator() -> dict[str, str]:

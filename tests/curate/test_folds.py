@@ -93,6 +93,11 @@ def test_tiny_classes_and_groups_larger_than_a_fold_are_named_and_counted() -> N
     assert any("(20)" in words for words in notes["warnings"])
 
 
+def test_folds_of_one_class_say_that_no_label_can_be_doubted() -> None:
+    _, notes = folds(records(["退货"] * 12), 3)
+    assert notes["warnings"] == ["all records are of one class, 退货: their models can doubt no label"]
+
+
 def test_records_without_a_class_are_dealt_too() -> None:
     dealt, notes = folds(records(["a"] * 20 + [None] * 10), 5)
     assert dealt.filter(pl.col("label").is_null()).group_by("fold").len()["len"].to_list() == [2] * 5
