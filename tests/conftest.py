@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -29,6 +30,9 @@ with suppress(ImportError):  # the environments of the trainer and of vLLM have 
     )  # a busy one takes its time: no test is about seconds
     settings.load_profile("any machine")
 
+
+if hasattr(signal, "SIGHUP"):  # under nohup the commands that tests start would ignore it like this process
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LONG = (
     "tests/docs/test_blocks.py",
