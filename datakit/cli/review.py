@@ -131,7 +131,8 @@ def command(
     if as_json:
         print_json(account)
     elif not records.count:
-        click.echo("No record is to be reviewed.")
+        elsewhere = " Rejected records are not in the build: `datakit verdict` lists them."
+        click.echo("No record is to be reviewed." + elsewhere * ("rejected" in findings))
     elif exported is not None:
         click.echo(f"{counted(records.count, 'record')} for {exported[0]}: {show_path(exported[1])}")
         click.echo(afterwards(build, task, is_page=False))

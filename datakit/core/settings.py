@@ -339,7 +339,8 @@ class RunSettings(Settings):
     """A worker process that has grown beyond this is replaced. A picture that would take more to decode, by
     what its header claims, is rejected with the value that lets it in (400 MB are a worker's own)."""
     max_reject_rate: float = Field(default=0.02, ge=0, le=1)
-    """The build fails when more of the records than this are rejected, of all or of those of one task."""
+    """The build fails when more of the records than this are rejected, of all or of those of one task. A look
+    (`--limit`) fails beyond a half of its few records."""
     fail_on: tuple[VerdictKind, ...] = ()
     """Findings of the verdict that make the build fail (exit 1): the build before stays in its place, the
     new one lies beside it in `.<name>.failed`. `datakit verdict BUILD` lists the kinds."""

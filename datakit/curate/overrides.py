@@ -37,8 +37,8 @@ _FAULTS = {
     "changed": later("the record has changed since it was reviewed: review it again"),
     "disagree": later("reviewers decided differently: one of them must decide again"),
     "no_record": later(
-        "no record of this id comes to the step: it was removed or rejected, or this is the review of "
-        "another build"
+        "no record of this id comes to the step: it was removed or rejected, `--limit` left it out, or this "
+        "is the review of another build"
     ),
     "unknown_label": later("the new label is not in the label file"),
 }

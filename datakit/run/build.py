@@ -33,7 +33,7 @@ from datakit.run import manifest as manifests
 from datakit.run.build_inputs import BuildInputs
 from datakit.run.columns import check_columns
 from datakit.run.compared_records import compared_records, image_digests
-from datakit.run.dropped import counting, over_reject_rate
+from datakit.run.dropped import allowed_share, counting, over_reject_rate
 from datakit.run.emission import emit
 from datakit.run.engine import Engine
 from datakit.run.kept_files import keep_files
@@ -315,7 +315,7 @@ class _Maker:
 
     def _check_rejects(self, report: BuildReport, rejects: Path, emitter: StepReport | None = None) -> None:
         steps = counting(self.recipe, report.steps, emitter)
-        words = over_reject_rate(steps, self.recipe.run.max_reject_rate, rejects)
+        words = over_reject_rate(steps, allowed_share(self.recipe, self.options.limit), rejects)
         if words:
             place = failed_build(self.place.folder).rejects_file
             raise BuildFailed(

@@ -16,6 +16,9 @@ from datakit.core.record import place_of
 from datakit.core.transform import TableTransform
 from datakit.recipe.recipe import Recipe, Step
 
+OF_A_LOOK = 0.5
+"""Share of a look that may be rejected: of twenty records one is 5%, and a bound is for all records."""
+
 
 class NothingLeft(DatakitError):
     """A step left no record, so there is nothing to build."""
@@ -32,6 +35,11 @@ def counting(
     tables = {step.number for step in recipe.steps if isinstance(step.transform, TableTransform)}
     steps = [step for step in reports if step.number not in tables]
     return [step for step in steps if not step.emits or step is emitter]
+
+
+def allowed_share(recipe: Recipe, limit: int | None) -> float:
+    """Of the records, that may be rejected; a look at `limit` of them shows its rejects instead of ending."""
+    return max(recipe.run.max_reject_rate, 0.0 if limit is None else OF_A_LOOK)
 
 
 def over_reject_rate(steps: Sequence[StepReport], allowed: float, rejects: Path) -> str:

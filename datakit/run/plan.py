@@ -18,7 +18,7 @@ from datakit.core.transform import Annotator, Emitter, Row
 from datakit.recipe.recipe import Recipe, Step
 from datakit.run import manifest as manifests
 from datakit.run.columns import check_columns
-from datakit.run.dropped import counting, over_reject_rate
+from datakit.run.dropped import allowed_share, counting, over_reject_rate
 from datakit.run.dry_run import DryRun, Lookup
 from datakit.run.engine import Engine
 from datakit.run.executors.process import default_workers
@@ -193,7 +193,7 @@ def plan(
         )
         plan.steps = _steps(recipe, engine, dry.lookups, earlier, estimate)
         plan.stops = over_reject_rate(
-            counting(recipe, engine.reports), recipe.run.max_reject_rate, engine.rejects_file
+            counting(recipe, engine.reports), allowed_share(recipe, limit), engine.rejects_file
         )
         return plan
     finally:

@@ -14,9 +14,6 @@ from datakit.run.plan import plan
 from datakit.run.progress import Progress
 from datakit.starting.readme import LOOK
 
-_LENIENT = "run.max_reject_rate=0.5"
-"""Of twenty records one is 5%: a look shows its rejects, and the bound of the recipe is for all records."""
-
 
 @dataclass(frozen=True)
 class FirstBuild:
@@ -36,7 +33,7 @@ def first_build(
     """A build of `LOOK` records. A model is paid only after a price and a yes; `ask` None never asks."""
     options = Options(limit=LOOK)
     try:
-        overrides = [_LENIENT]
+        overrides: list[str] = []
         words = _price(recipe)
         if words and (ask is None or not ask(f"{words} Let it write? Otherwise the offline writer does")):
             overrides.append("llm.provider=offline")

@@ -254,6 +254,11 @@ def test_unusable_files_are_counted_and_the_recipe_allows_for_them(datakit: Run,
     assert any(doubt.startswith(f"of 36 pictures that were opened {counts}") for doubt in made["doubts"])
     assert "max_reject_rate: 0.25" in Path(made["recipe"]).read_text()
     assert datakit("build", made["recipe"], "-q").code == 0
+    assert "Nothing has changed" in datakit("plan", made["recipe"], "--limit", "20").out  # init's own look
+    strict = ("--set", "run.max_reject_rate=0.01")
+    look = datakit("build", made["recipe"], "--limit", "20", *strict)
+    assert (look.code, "not_a_picture" in look.out or "image_truncated" in look.out) == (0, True)
+    assert "more than run.max_reject_rate (1.0%) allows" in datakit("build", made["recipe"], *strict).err
 
 
 def test_what_the_owner_says_wins(datakit: Run, tmp_path: Path) -> None:
