@@ -92,11 +92,11 @@ def arguments() -> argparse.Namespace:
     third.add_argument("model", type=Path)
     third.add_argument("out", type=Path)
     third.add_argument("--batch", type=int, default=100)
-    third = commands.add_parser("join", help="put a later run's variants beside those of a results file")
-    third.add_argument("kept", type=Path)
-    third.add_argument("later", type=Path)
-    fourth = commands.add_parser("report", help="write the page of a results file")
-    fourth.add_argument("results", type=Path)
+    fourth = commands.add_parser("join", help="put a later run's variants beside those of a results file")
+    fourth.add_argument("kept", type=Path)
+    fourth.add_argument("later", type=Path)
+    fifth = commands.add_parser("report", help="write the page of a results file")
+    fifth.add_argument("results", type=Path)
     return parser.parse_args()
 
 

@@ -112,6 +112,12 @@ def test_every_recipe_is_a_recipe_and_its_base_comes_before_it(one: Any, data: P
     assert not one.base or one.base in before
 
 
+def test_screens_are_read_by_ocr_for_every_recipe_with_steps_that_look_at_texts() -> None:
+    needing = {one.name for one in VARIANTS if one.needs_text}
+    assert {"ocr", "corrected", "pseudo", "label_first", "reason_first"} <= needing
+    assert not needing & {"plain", "twice", "quarter", "few"}
+
+
 def test_no_recipe_differs_in_what_makes_the_comparison_unfair() -> None:
     sections = [yaml.safe_load(one.recipe(ROOT))["train"] for one in VARIANTS]
     steps = {one.name: own["max_steps"] for one, own in zip(VARIANTS, sections, strict=True)}

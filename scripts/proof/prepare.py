@@ -88,7 +88,7 @@ def prepare(out: Path, trainer_python: str, amounts: Amounts, names: Sequence[st
     }
     rows = {part: rows_of(out / "screens", part, count) for part, count in counts.items()}
     shrink(out, [row["image"] for own in rows.values() for row in own])
-    if any(one.reads_text for one in chosen):
+    if any(one.needs_text for one in chosen):
         read_texts(project, [*rows["train"][: amounts.quarter], *rows["held_out"]])
     facts |= write_data(rows, project / "data", amounts)
     make_model(project / "model", trainer_python)

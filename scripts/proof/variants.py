@@ -42,9 +42,14 @@ class Variant:
     """Of a batch, that go through the model one after the other: more where rows are long."""
 
     @property
-    def reads_text(self) -> bool:
+    def shows_text(self) -> bool:
         """Whether its prompt shows what OCR read."""
         return "ocr_text" in PROMPTS.get(self.prompt[:-3], "")
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether what OCR read may count: in the prompt, or for steps that doubt, predict or reason."""
+        return self.shows_text or bool(self.before_split or self.after_split)
 
     @property
     def steps(self) -> list[str]:
@@ -64,7 +69,7 @@ class Variant:
             "curate.split: {val: 0.1, stratify: label}",
             *self.after_split,
             f"render.chat: {{prompt: {self.prompt}, answer: {self.answer}, max_chars: {self.max_chars}"
-            + (", shrink: [ocr_text]}" if self.reads_text else "}"),
+            + (", shrink: [ocr_text]}" if self.shows_text else "}"),
         ]
 
     def recipe(self, root: Path) -> str:
