@@ -157,12 +157,12 @@ def train(case: str, build: BuildFolder, out: Path, models: Path, gpus: int) -> 
     if method == "full":
         for key in [key for key in keys if key.startswith("lora_")]:
             keys.pop(key)
-    if mode != "none":
-        (work / "deepspeed.json").write_text(json.dumps(settings_of(mode, work)), "ascii")
+    deepspeed = settings_of(mode, work) if mode != "none" else None
+    if deepspeed is not None:
+        (work / "deepspeed.json").write_text(json.dumps(deepspeed), "ascii")
         keys["deepspeed"] = str(work / "deepspeed.json")
     (work / "train.yaml").write_text(json.dumps(keys), "ascii")
-    on_host = updates_on_host(keys, settings_of(mode, work) if mode != "none" else None)
-    cores = threads(WORKERS, gpus, updates_on_host=on_host)
+    cores = threads(WORKERS, gpus, updates_on_host=updates_on_host(keys, deepspeed))
     measured = _watch(work, gpus, cores, forced=mode != "none")
     return {"case": case, "gpus": gpus, **measured, **_forecast(model, keys, mode, build, gpus)}
 

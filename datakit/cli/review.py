@@ -131,8 +131,10 @@ def command(
     if as_json:
         print_json(account)
     elif not records.count:
-        elsewhere = " Rejected records are not in the build: `datakit verdict` lists them."
-        click.echo("No record is to be reviewed." + elsewhere * ("rejected" in findings))
+        words = "No record is to be reviewed."
+        if "rejected" in findings:
+            words += " Rejected records are not in the build: `datakit verdict` lists them."
+        click.echo(words)
     elif exported is not None:
         click.echo(f"{counted(records.count, 'record')} for {exported[0]}: {show_path(exported[1])}")
         click.echo(afterwards(build, task, is_page=False))

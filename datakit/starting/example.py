@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 from datakit.core.plain_yaml import Key, parse, with_values
 from datakit.core.shipped import shipped_folder
-from datakit.starting.place import check_free, write
+from datakit.starting.place import check_free, file_name, write
 from datakit.starting.readme import GITIGNORE
 
 STARTS = {"ecom": "ecom_v3", "medical": "medical"}
@@ -64,7 +63,7 @@ def start_project(folder: Path, start: str = "ecom", *, whole: bool = False) -> 
     the way, before anything is written.
     """
     folder = folder.absolute()
-    name = re.sub(r"[^\w-]+", "_", folder.name).strip("_-") or start
+    name = file_name(folder) or start
     text = (shipped_folder("recipes") / f"{STARTS[start]}.yaml").read_text(encoding="utf-8")
     texts, copies, records = _data(text, whole)
     recipe = f"recipes/{name}.yaml"

@@ -26,8 +26,12 @@ def project_folder(place: str, into: Path | None) -> Path:
 
 def recipe_name(folder: Path, otherwise: str = "data") -> str:
     """A recipe's name by the folder of its project, which may have any name."""
-    name = re.sub(r"[^\w-]+", "_", folder.name).strip("_-")
-    return name.removesuffix("-project") or otherwise
+    return file_name(folder).removesuffix("-project") or otherwise
+
+
+def file_name(folder: Path) -> str:
+    """The folder's name without what no recipe's name may have; "" where nothing is left."""
+    return re.sub(r"[^\w-]+", "_", folder.name).strip("_-")
 
 
 def label_path(name: str) -> str:
