@@ -65,7 +65,7 @@ def pillow_resized(path: str) -> object:
         scale = (RESIZED_PX / (image.width * image.height)) ** 0.5
         size = int(image.width * scale), int(image.height * scale)
         image.draft("RGB", size)
-        small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+        small = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
     return small.save(f"{path}.pillow.jpg", quality=92, subsampling=0)
 
 

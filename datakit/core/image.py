@@ -166,11 +166,13 @@ def save_upright(
     """The file written: `target` plus .png when the source is lossless, else plus .jpg.
 
     Holds the upright RGB picture, downscaled to at most `max_pixels` in all, and then changed by `change`.
-    The same source always gives the same bytes. Raises ImageProblem.
+    Scales as LLaMA-Factory, transformers and vLLM do, bicubic, so that a picture trained on at this size
+    looks like the whole one that a server scales down. The same source always gives the same bytes. Raises
+    ImageProblem.
     """
     with opened(path) as image:
         lossless = _is_lossless(path, str(image.format))
-        picture = _within(path, image, max_pixels, memory_mb)
+        picture = _within(path, image, max_pixels, memory_mb, Image.Resampling.BICUBIC)
     picture = picture if change is None else change(picture)
     written = Path(f"{target}.png" if lossless else f"{target}.jpg")
     if lossless:
@@ -368,15 +370,27 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray((levels >> 8).astype(np.uint8), "L").convert("RGB")
 
 
-def _within(path: str | Path, image: Image.Image, max_pixels: int | None, memory_mb: int) -> Image.Image:
+def _within(
+    path: str | Path,
+    image: Image.Image,
+    max_pixels: int | None,
+    memory_mb: int,
+    resample: Image.Resampling = Image.Resampling.LANCZOS,
+) -> Image.Image:
     pixels = image.width * image.height
     if max_pixels is None or pixels <= max_pixels:
         check_memory(path, image, memory_mb, copies=_COPIES)
         return _upright_rgb(image)
-    return _downscaled(path, image, math.sqrt(max_pixels / pixels), memory_mb)
+    return _downscaled(path, image, math.sqrt(max_pixels / pixels), memory_mb, resample)
 
 
-def _downscaled(path: str | Path, image: Image.Image, scale: float, memory_mb: int) -> Image.Image:
+def _downscaled(
+    path: str | Path,
+    image: Image.Image,
+    scale: float,
+    memory_mb: int,
+    resample: Image.Resampling = Image.Resampling.LANCZOS,
+) -> Image.Image:
     width, height = (scaled_down(side, scale) for side in image.size)
     held, size = coefficient_bytes(image), image.size
     image.draft(None, (width, height))  # JPEG decodes to the next larger eighth; other formats ignore it
@@ -391,7 +405,7 @@ def _downscaled(path: str | Path, image: Image.Image, scale: float, memory_mb: i
         copies = _REDUCIBLE[image.mode] - (-_COPIES // factor**2)
         check_memory(path, image, memory_mb, copies=copies, held=held, size=size)
         picture = _upright_rgb(image, factor)
-    return picture.resize(turned, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return picture.resize(turned, resample, reducing_gap=3.0)
 
 
 def _is_lossless(path: str | Path, format_: str) -> bool:

@@ -50,7 +50,7 @@ class Hub(Emitter):
     UserError for an upload that the hub refuses.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     push: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
     """Repository on the hub, `owner/name`; nothing leaves the machine when not given."""

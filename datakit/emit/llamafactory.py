@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -63,6 +63,8 @@ class Llamafactory(Emitter):
     not match the pictures, a picture that cannot be read, boxes or points in pixels of a picture that is
     scaled down (boxes_moved). Numbers that only may be places are written and told (`places_unclear`).
     """
+
+    version: ClassVar[int] = 2
 
     images: How = "link"
     """`link` makes hard links (symbolic ones where the file system allows no hard ones), `copy` copies,

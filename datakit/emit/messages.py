@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -58,6 +58,8 @@ class Messages(Emitter):
     Left out with their reason are records that a trainer would stop at, those with several calls in one turn
     or a picture in a call, and, for OpenAI, with more than 10 pictures, one above 10 MB, or one in an answer.
     """
+
+    version: ClassVar[int] = 2
 
     form: Literal["openai", "trl"] = "openai"
     """Whose format."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from pydantic import Field, model_validator
@@ -64,6 +64,8 @@ class MsSwift(Emitter):
     Left out with their reason are records that ms-swift would drop or stop at, and those whose tags are not
     as many as the boxes, or whose boxes cannot be placed on their pictures.
     """
+
+    version: ClassVar[int] = 2
 
     images: How = "link"
     """`link` makes hard links (symbolic ones where the file system allows no hard ones), `copy` copies,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
@@ -27,6 +28,8 @@ class Parquet(Emitter):
 
     Leaves out records that a trainer would stop at, as emit.llamafactory does.
     """
+
+    version: ClassVar[int] = 2
 
     images: ImageForm = "link"
     """`bytes` puts the pictures into the files; `link` makes hard links, `copy` copies, `resize` copies and

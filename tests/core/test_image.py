@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import pickle
 from pathlib import Path
@@ -250,6 +251,18 @@ def test_saved_picture_is_upright_small_enough_and_always_the_same(
     assert is_plain(header)
     assert header.width * header.height <= 20_000
     assert header.height / header.width == pytest.approx(390 / 180, rel=0.02)
+
+
+def test_picture_is_scaled_down_to_the_pixels_that_the_trainer_makes_of_it(
+    tmp_path: Path, screen: Image.Image
+) -> None:
+    """LLaMA-Factory: `image.resize((int(width * factor), int(height * factor)))`, factor √(most / pixels)."""
+    screen.save(tmp_path / "screen.png")
+    written = load_rgb(save_upright(tmp_path / "screen.png", tmp_path / "small", max_pixels=20_000))
+    factor = math.sqrt(20_000 / (screen.width * screen.height))
+    trained = screen.resize((int(screen.width * factor), int(screen.height * factor)))
+    assert written.size == trained.size
+    assert difference(written, trained) == 0
 
 
 def test_lossless_source_is_saved_without_loss(tmp_path: Path, screen: Image.Image) -> None:
