@@ -13,6 +13,7 @@ from datakit.artifacts import names
 from datakit.artifacts.ablation_record import Job
 from datakit.artifacts.needs import PACKAGES, SERVER_VERSIONS, TRAINER_VERSION, Needs
 from datakit.artifacts.packed_ablation import PackedAblation
+from datakit.core.clock import rough_duration
 from datakit.core.scripts import shell_words
 from datakit.training.forecast import starting_s
 
@@ -61,7 +62,9 @@ def start_here(name: str, folder: str, needs: Needs, files: Iterable[str]) -> st
         + needs.pictures * _PICTURE_S / max(1, needs.workers),
         server_s=_SERVER_START_S,
         share=f"{_SHARE:.0%}",
-        speeds=[f"{card} {duration(work / (peak * _SHARE * gpus))}" for card, peak in _PEAK.items() if work],
+        speeds=[
+            f"{card} {rough_duration(work / (peak * _SHARE * gpus))}" for card, peak in _PEAK.items() if work
+        ],
         tokens=token_count(needs.tokens),
         question_tokens=token_count(needs.question_tokens),
         files=list(_listed(name, sorted(files))),
@@ -76,7 +79,7 @@ def start_ablation(about: PackedAblation, folder: str, jobs: Sequence[Job], need
             "name": job.path.name,
             "change": job.change.words,
             "steps": own.steps,
-            "time": duration(own.tokens * own.token_flops / (_PEAK["H100"] * _SHARE * own.gpus))
+            "time": rough_duration(own.tokens * own.token_flops / (_PEAK["H100"] * _SHARE * own.gpus))
             if own.tokens * own.token_flops
             else "not reckoned",
         }
@@ -105,7 +108,7 @@ def _template(name: str = "start_here.md.j2") -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"gib": _gib, "gb": gigabytes, "duration": duration, "code": _code}
+    environment.filters |= {"gib": _gib, "gb": gigabytes, "duration": rough_duration, "code": _code}
     return environment.get_template(name)
 
 
@@ -130,13 +133,6 @@ def gigabytes(size: float) -> str:
     if not size:
         return "not reckoned"
     return f"{math.ceil(size / 1e8) / 10:,.1f} GB" if size >= 1e8 else f"{math.ceil(size / 1e6)} MB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, as a person would say them."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60):,} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
 
 
 def token_count(tokens: int) -> str:

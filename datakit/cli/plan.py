@@ -9,6 +9,7 @@ import click
 
 from datakit.cli.numbers import FiniteNumber
 from datakit.cli.recipe_path import LIMIT_HELP, OUT_HELP, RecipePath, only_recipe, set_option
+from datakit.core.clock import rough_duration
 from datakit.core.counted import counted
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def _verdict(plan: Plan) -> str:
     paid_steps = [step for step in plan.steps if step.model and step.calls]
     local = sum(step.calls for step in plan.steps if not step.model)
     times = [
-        f"{step.title} about {_duration(step.wall_s)}"
+        f"{step.title} about {rough_duration(step.wall_s)}"
         for step in plan.steps
         if step.calls and not step.model and step.wall_s is not None
     ]
@@ -186,7 +187,7 @@ def _verdict(plan: Plan) -> str:
         if plan.cost_usd_range is not None:
             cost += " (${:.2f} to ${:.2f})".format(*plan.cost_usd_range)
         if plan.wall_s is not None:
-            cost += f" in about {_duration(plan.wall_s)}"
+            cost += f" in about {rough_duration(plan.wall_s)}"
         calls = plan.calls_at_most if plan.at_most else plan.calls
         work.append(f"{counted(calls - local, 'call')} of {paid_steps[0].model} {cost}")
     most = "at most " if plan.at_most else ""
@@ -202,10 +203,3 @@ def _bound(made: Plan, local: int) -> str:
     return (
         f"\nAt most {counted(calls, 'call')} and {cost}, if every answer must be repaired and written again."
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

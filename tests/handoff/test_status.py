@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from datakit.cli import run
-from datakit.core.clock import duration, utc_now
+from datakit.core.clock import utc_now
 from datakit.core.processes import process_mark
 from datakit.handoff.stages import StageRecord, StageRecords
 from datakit.handoff.status import (
@@ -88,10 +88,6 @@ def test_process_that_has_ended_has_no_mark() -> None:
     process.wait()
     assert process_mark(process.pid) == ""
     assert process_mark(os.getpid()) != ""
-
-
-def test_duration_reads_as_a_clock() -> None:
-    assert [duration(value) for value in (0, 59.9, 3725)] == ["0:00:00", "0:00:59", "1:02:05"]
 
 
 def test_status_before_any_run_names_the_command_that_begins(
