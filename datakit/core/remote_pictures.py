@@ -122,7 +122,7 @@ def _fetched(url: str, folder: Path) -> Copied:
         version = _version(info)
         if not copy.exists() or copy.stat().st_mtime_ns != version:
             private_folder(folder.parent)
-            _write(copy, store.cat_file(url), version)
+            _write(store, url, copy, version)
         return str(copy)
     except FileNotFoundError:
         return ImageProblem("image_missing", f"{url}: there is no such object")
@@ -130,12 +130,16 @@ def _fetched(url: str, folder: Path) -> Copied:
         words = "the store does not let these credentials read it, or there is no such object"
         return ImageProblem("image_no_access", f"{url}: {words}")
     except Exception as error:  # each store's package has errors of its own; the user sees them
-        raise UserError(
-            f"{url} cannot be read: {masked(f'{type(error).__name__}: {error}')}",
-            remedy="Credentials and the address of the store are taken from the environment (for s3: "
-            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL). The same command goes on with what "
-            "was fetched.",
-        ) from None
+        raise _unreadable(url, error) from None
+
+
+def _unreadable(url: str, error: Exception) -> UserError:
+    return UserError(
+        f"{url} cannot be read: {masked(f'{type(error).__name__}: {error}')}",
+        remedy="Credentials and the address of the store are taken from the environment (for s3: "
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL). The same command goes on with what "
+        "was fetched.",
+    )
 
 
 def _version(info: dict[str, Any]) -> int:
@@ -145,17 +149,25 @@ def _version(info: dict[str, Any]) -> int:
     return int.from_bytes(hashlib.sha256(told.encode()).digest()[:7])  # before 1973: no file's own time
 
 
-def _write(copy: Path, data: bytes, version: int) -> None:
+def _write(store: Any, url: str, copy: Path, version: int) -> None:
     copy.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=copy.parent, prefix=".", delete=False) as file:
-        file.write(data)
-    os.utime(file.name, ns=(version, version))
-    os.replace(file.name, copy)  # whole or absent, even when the process is killed
+    handle, part = tempfile.mkstemp(dir=copy.parent, prefix=".")
+    os.close(handle)
+    try:
+        store.get_file(url, part)
+        os.utime(part, ns=(version, version))
+        os.replace(part, copy)  # whole or absent, even when the process is killed
+    except BaseException:
+        os.unlink(part)
+        raise
 
 
 def _filesystem(url: str) -> Any:
     scheme, _, rest = url.partition("://")
-    return _connected(scheme, rest.partition("/")[0] if scheme == "hdfs" else "")
+    try:
+        return _connected(scheme, rest.partition("/")[0] if scheme == "hdfs" else "")
+    except Exception as error:  # a package that is missing or too old, a namenode that does not answer
+        raise _unreadable(url, error) from None
 
 
 @lru_cache(maxsize=16)

@@ -93,9 +93,12 @@ def test_changed_object_alone_is_fetched_again(
 ) -> None:
     fetched: list[str] = []
     write = remote_pictures._write
-    monkeypatch.setattr(
-        remote_pictures, "_write", lambda copy, *more: (fetched.append(copy.name[-5:]), write(copy, *more))
-    )
+
+    def noted(store: Any, url: str, *place: Any) -> None:
+        fetched.append(url.rpartition("/")[2])
+        write(store, url, *place)
+
+    monkeypatch.setattr(remote_pictures, "_write", noted)
     more = f", image_root: '{store.url}'"
     first = content(pictures, "far", more)
     assert sorted(fetched) == ["0.png", "1.png", "2.png"]
