@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datakit.core.private_files import private_folder
+from datakit.core.remote_pictures import pictures_folder
 from datakit.core.step_context import StepContext
 from datakit.read._images import ImageFault, ImagePaths
 
@@ -34,7 +35,7 @@ class EmbeddedImages(ImagePaths):
         self, root: Path, context: StepContext, base: Path | None = None, beside: Path | None = None
     ) -> None:
         super().__init__(root, base, beside)
-        self.folder = context.run.store_folder(context.project).absolute() / "pictures"
+        self.folder = pictures_folder(context)
         """Beside the project's results; a deleted picture is written again when it is read."""
 
     def one(self, path: Any) -> str:
@@ -43,8 +44,10 @@ class EmbeddedImages(ImagePaths):
             data = path.get("bytes")
             names = (path[name] for name in _NAMES if isinstance(path.get(name), str) and path[name])
             path = _decoded(data) if isinstance(data, str) else data or next(names, data)  # JSON: base64
-        if isinstance(path, bytes):
-            return self._kept(path)
+        return self._kept(path) if isinstance(path, bytes) else self._named(path)
+
+    def _named(self, path: Any) -> str:
+        """The picture that a row names. Raises ImageFault."""
         return super().one(path)
 
     def of(self, value: Any) -> list[str]:

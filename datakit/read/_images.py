@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import orjson
 
 from datakit.core.errors import UserError
 from datakit.core.files import inside
+from datakit.core.remote_pictures import STORES
 
-_ADDRESSES = ("http:", "https:", "data:", "s3:", "oss:", "gs:")
+_ADDRESSES = ("http:", "https:", "data:", *(f"{scheme}:" for scheme in STORES))
 _LONG_PATH, _MOST_PATH = 64, 4096
 """Characters from which a path is looked at twice, and from which no system takes it."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]+={0,2}")
@@ -42,6 +44,9 @@ class ImagePaths:
         self.root, self.base, self.beside = root, base, beside
         self._folders: dict[str, tuple[str, frozenset[str]]] = {}
 
+    def expect(self, cells: Iterable[Any]) -> None:
+        """Hears which cells are asked for next; of files there is nothing to prepare."""
+
     def of(self, value: Any) -> list[str]:
         """The pictures of one cell: null, a path, or a list of them, also as text. Raises ImageFault."""
         if type(value) is str:
@@ -63,8 +68,7 @@ class ImagePaths:
         if type(path) is not str or not path or "\0" in path:
             raise ImageFault("image_not_a_path", f"a picture is {_shown(path)}, not a path")
         path = path.removeprefix("file://")
-        if len(path) > _LONG_PATH or path.startswith("data:"):
-            _check_no_base64(path)
+        check_no_base64(path)
         folder, _, name = path.rpartition("/")
         if folder == "" and path[:1] == "/":
             folder = "/"
@@ -79,7 +83,13 @@ class ImagePaths:
     def _look(self, folder: str, path: str) -> tuple[str, frozenset[str]]:
         """Absolute prefix of a folder, and the names in it that are links. Raises ImageFault."""
         if path.startswith(_ADDRESSES):
-            raise ImageFault("image_not_a_path", f"{path[:80]} is not a file: download the pictures first")
+            scheme, _, rest = path.partition("://")
+            words = "download the pictures first"
+            if scheme in STORES:
+                words = (
+                    f"`image_root: {scheme}://{rest.partition('/')[0]}` lets pictures of that bucket be read"
+                )
+            raise ImageFault("image_not_a_path", f"{path[:80]} is not a file: {words}")
         try:
             full = self._inside(folder or ".")
             if self.base is None and full.resolve() != full:
@@ -149,8 +159,10 @@ def _packed(text: str) -> list[Any] | None:
     return items if isinstance(items, list) else None
 
 
-def _check_no_base64(path: str) -> None:
+def check_no_base64(path: str) -> None:
     """Raises ImageFault for a picture that stands in the data itself; its bytes are never printed."""
+    if len(path) <= _LONG_PATH and not path.startswith("data:"):
+        return
     head, comma, data = path.partition(",") if path[:5].lower() == "data:" else ("", "", path)
     if comma:
         kind = f"a data URI ({head[5:45]})"

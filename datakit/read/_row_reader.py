@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import polars as pl
+from pydantic import model_validator
 
 from datakit.core.box_units import BoxUnits
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.files import Stamp
 from datakit.core.outcome import Batch
+from datakit.core.remote_pictures import STORES, fault_of_root, is_remote
 from datakit.core.step_context import StepContext
 from datakit.core.training_columns import (
     KTO,
@@ -25,7 +27,7 @@ from datakit.core.training_columns import (
     mark_of,
     turn_meaning,
 )
-from datakit.core.transform import Columns, Reader
+from datakit.core.transform import Columns, Package, Reader
 from datakit.read._boxes import BoxColumn, BoxesOn, apart_from_boxes
 from datakit.read._column_names import ColumnChooser
 from datakit.read._dialogue import turns_of
@@ -33,6 +35,7 @@ from datakit.read._embedded import EmbeddedImages
 from datakit.read._files import empty_source, found_files, stamp_of
 from datakit.read._kinds import BYTES
 from datakit.read._known_forms import PRE_TRAINING, other_form
+from datakit.read._remote_images import RemoteImages
 from datakit.read._rows import DIALOGUE, Block, Plan, Records, Turns, free_name
 from datakit.read._rows_of_pairs import RowsOfPairs
 from datakit.read._survey import Survey, survey_of
@@ -56,10 +59,26 @@ class TableReader(Reader):
     """`none` for data without pictures: none are looked for, and steps for pictures may find none."""
     image_root: str | None = None
     """Folder that pictures may not leave, and that their paths start from unless `image_base` says otherwise;
-    that of the data file when not given."""
+    that of the data file when not given. `s3://bucket/folder` (gs, oss, hdfs) for pictures of an object
+    store, named by their paths below it or whole."""
     image_base: str | None = None
     """Folder that picture paths start from, where it is not `image_root`: pictures of links in it may lie
     anywhere in either folder."""
+
+    @model_validator(mode="after")
+    def _root_is_a_place(self) -> Self:
+        if self.image_root is None or "://" not in self.image_root:
+            return self
+        if fault := fault_of_root(self.image_root):
+            raise ValueError(f"`image_root` is {fault}")
+        if self.image_base is not None:
+            raise ValueError("`image_base` is for folders: paths below an address start there")
+        return self
+
+    def packages(self, context: StepContext) -> tuple[Package, ...]:
+        """What reads the object store that pictures lie in, if they do."""
+        scheme = (self.image_root or "").partition("://")[0]
+        return ((STORES[scheme], scheme),) if scheme in STORES and is_remote(self.image_root or "") else ()
 
     @abstractmethod
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
@@ -114,6 +133,8 @@ class TableReader(Reader):
         def image_paths(file: str) -> EmbeddedImages:
             asked = self.image_root
             own = self._image_folder(file, files)
+            if asked is not None and is_remote(asked):
+                return by_folder.setdefault(Path(), RemoteImages(asked, context))
             if own not in by_folder:
                 base = None if self.image_base is None else context.path(self.image_base)
                 root = context.path(asked) if asked is not None else base or own

@@ -198,6 +198,7 @@ class Records:
     ) -> list[list[str]]:
         paths = self._images(block.file)
         pictures: list[list[str]] = [[] for _ in block.rows]
+        paths.expect(cell for name in self.plan.images for cell in columns.get(name, ()))
         for name in self.plan.images:
             for at, value in enumerate(columns.get(name, ())):
                 try:
@@ -222,12 +223,16 @@ class Records:
         faults: dict[int, tuple[str, str]],
     ) -> None:
         """Gives rows without pictures of their own those that their dialogues name."""
-        paths = self._images(block.file)
-        for at, (images, turns) in enumerate(zip(parts["images"], parts["messages"], strict=True)):
-            if images or at in faults or not turns or not places_in(turns):
-                continue
+        paths, images = self._images(block.file), parts["images"]
+        named = {
+            at: pictures_in(dialogues[at])
+            for at, turns in enumerate(parts["messages"])
+            if not images[at] and at not in faults and turns and places_in(turns)
+        }
+        paths.expect(named.values())
+        for at, pictures in named.items():
             try:
-                images += paths.within(pictures_in(dialogues[at]))
+                images[at].extend(paths.within(pictures))
             except ImageFault as fault:
                 faults.setdefault(at, (fault.reason, fault.detail))
 

@@ -48,7 +48,8 @@ class Alpaca(TextReader):
     """Hub only: branch, tag or commit. Give a commit, so that two builds read the same."""
 
     def packages(self, context: StepContext) -> tuple[Package, ...]:
-        return (DATASETS,) if is_hub_name(self.path, context) else ()
+        own = (DATASETS,) if is_hub_name(self.path, context) else ()
+        return (*super().packages(context), *own)
 
     def _files(self, context: StepContext) -> tuple[Path, ...]:
         return () if is_hub_name(self.path, context) else tuple(found_files(self.path, context))

@@ -40,7 +40,7 @@ class Hub(RowReader):
     """Branch, tag or commit; hub only. Give a commit, so that two builds read the same."""
 
     def packages(self, context: StepContext) -> tuple[Package, ...]:
-        return (DATASETS,)
+        return (*super().packages(context), DATASETS)
 
     def _files(self, context: StepContext) -> tuple[Path, ...]:
         """The files of a folder; none of the hub's."""

@@ -14,6 +14,7 @@ from datakit.artifacts.manifest import FileStamp, stamp
 from datakit.artifacts.rejects import read_rejects
 from datakit.core.files import FileDigests
 from datakit.core.record import digest
+from datakit.core.remote_pictures import pictures_folder, refresh
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Guard
 from datakit.llm._faults import of_server
@@ -144,6 +145,8 @@ def is_current(
     if not all(is_same(Path(path), old, files) for path, old in manifest.sources.items()):
         return False
     paths = build.input_images()
+    if paths is not None:
+        refresh(paths, pictures_folder(context))
     # Before the build's own, which are mostly links to these: what is known of a file is known of its links.
     if paths is None or not same_images(paths, manifest.images, files):
         return False

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from datakit.core.errors import RecipeErrors
+from datakit.core.remote_pictures import copy_of, url_of
+from datakit.recipe.recipe import load_recipe
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -74,3 +78,57 @@ def test_no_path_leaves_both_folders(picture: str, project: Path, read: Any) -> 
     rows(project, picture, "images/a.jpg")
     got = read("read.jsonl", path="data/rows.jsonl", image_root="nas", image_base="data")
     assert got.reasons == {picture: "image_outside"}
+
+
+def test_a_copy_lies_where_its_url_says(tmp_path: Path) -> None:
+    for url in (
+        "s3://a/b.png",
+        f"oss://a/{'图' * 300}.png",
+        "gs://a/../b",
+        "s3://a/b+/c",
+        f"s3://{'a' * 189}/b",
+    ):
+        path = copy_of(url, tmp_path)
+        assert url_of(path, tmp_path) == url
+        assert max(map(len, path.split("/"))) <= 201
+        assert Path(path).resolve().is_relative_to(tmp_path)
+    assert url_of(str(tmp_path / "ab/1.png"), tmp_path) is None
+
+
+@pytest.mark.fault(
+    "data names an object outside of the recipe's bucket and folder",
+    "rejected without a request: data cannot read with the user's credentials what the recipe does not name",
+    kind="bounds",
+)
+@pytest.mark.parametrize(
+    ("named", "root", "reason", "words"),
+    [
+        ("s3://other/a.png", "s3://mine/shop", "image_outside", "set `image_root` to an address above it"),
+        ("s3://mine/shopping/a.png", "s3://mine/shop", "image_outside", "leaves its root s3://mine/shop"),
+        ("../a.png", "s3://mine/shop", "image_outside", "leaves its root"),
+        ("/etc/passwd", "s3://mine/shop", "image_outside", "leaves its root"),
+        ("http://169.254.169.254/a", "s3://mine/shop", "image_outside", "leaves its root"),
+        ("s3://mine/a.png", ".", "image_not_a_path", "`image_root: s3://mine`"),
+    ],
+)
+def test_an_object_outside_of_the_root_is_never_asked_for(
+    named: str, root: str, reason: str, words: str, project: Path, read: Any
+) -> None:
+    (project / "data/rows.jsonl").write_text(json.dumps({"id": "a", "image": named}))
+    [reject] = read("read.jsonl", path="data/rows.jsonl", image_root=root).rejects
+    assert reject.reason == reason
+    assert words in reject.detail
+
+
+@pytest.mark.parametrize("root", ["http://a/b", "s3://key:secret@a/b", "s3://a/b?token=secret", "file:///a"])
+def test_an_address_of_no_store_or_with_a_credential_is_refused(root: str, project: Path) -> None:
+    recipe = {
+        "version": 1,
+        "name": "a",
+        "steps": [{"read.jsonl": {"path": "a", "image_root": root}}],
+        "emit": [],
+    }
+    (project / "a.yaml").write_text(json.dumps(recipe))
+    with pytest.raises(RecipeErrors, match="credentials stand in the environment") as caught:
+        load_recipe(project / "a.yaml")
+    assert "secret" not in str(caught.value)

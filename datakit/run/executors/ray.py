@@ -20,6 +20,7 @@ from typing import Any
 from datakit.core.counted import counted
 from datakit.core.errors import BudgetSpent, DatakitError, StopProvider, UserError
 from datakit.core.outcome import Retry
+from datakit.core.remote_pictures import environment, pictures_folder, url_of
 from datakit.core.settings import LlmSettings
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
@@ -170,7 +171,6 @@ class RayExecutor:
 
     def _feed(self, jobs: Iterator[Job]) -> None:
         """Gives jobs to actors that have room."""
-        files = self._context.files
         for member in self._members.values():
             sent: list[SentJob] = []
             most = member.room + min(member.waiting, MOST_WAITING * member.room)
@@ -179,11 +179,17 @@ class RayExecutor:
                 if job is None:
                     break
                 member.jobs[job.key] = job
-                digests = {path: files.sha256(path) for path in job.row.get("images") or ()}
-                seen = {path: one for path, one in digests.items() if not one.startswith("missing:")}
-                sent.append(SentJob(job, seen))
+                sent.append(self._sent(job))
             if sent:
-                member.handle.begin.remote(sent)
+                stores = environment(url for one in sent for url in one.urls.values())
+                member.handle.begin.remote(sent, stores)
+
+    def _sent(self, job: Job) -> SentJob:
+        files, folder = self._context.files, pictures_folder(self._context)
+        digests = {path: files.sha256(path) for path in job.row.get("images") or ()}
+        seen = {path: one for path, one in digests.items() if not one.startswith("missing:")}
+        urls = {path: url for path in seen if (url := url_of(path, folder)) is not None}
+        return SentJob(job, seen, urls)
 
     def _job_for(self, member: _Member, jobs: Iterator[Job]) -> Job | None:
         """The next job. One that an actor of work on its machine has ended with is given alone, so that the

@@ -152,8 +152,10 @@ class Actor:
             )
         return name, None
 
-    def begin(self, jobs: list[Any]) -> None:
-        """Further jobs; they wait until the worker has room."""
+    def begin(self, jobs: list[Any], environment: Mapping[str, str] | None = None) -> None:
+        """Further jobs, which wait until the worker has room; `environment` is what their pictures' store is
+        read by."""
+        os.environ.update(environment or {})
         self._desk.begin(jobs)
 
     def reply(self, replies: list[tuple[int, Any]]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import pickle
 import queue
 import tempfile
 import threading
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from datakit.core import copied_files
@@ -18,6 +20,7 @@ from datakit.core.credentials import worker_environment
 from datakit.core.errors import DatakitError
 from datakit.core.files import FileDigests
 from datakit.core.outcome import Done, Outcome, Rejected, Retry
+from datakit.core.remote_pictures import read
 from datakit.core.step_context import StepContext
 from datakit.core.sub_results import SubResults, Turns
 from datakit.core.transform import Annotator
@@ -34,6 +37,8 @@ class SentJob(NamedTuple):
     job: Job
     pictures: Mapping[str, str]
     """Path -> sha256 of the file as the driver sees it, of those that it sees."""
+    urls: Mapping[str, str] = MappingProxyType({})
+    """Path -> URL of those that are copies of an object store's."""
 
 
 class NoPicture(Exception):
@@ -111,7 +116,8 @@ class _Desk:
 
     def fetched(self, sent: SentJob) -> Retry | None:
         """Lets the job's pictures be read here. A file of this machine serves when its content is the
-        driver's, wherever it comes from; the bytes of others travel. Says why where they cannot."""
+        driver's, wherever it comes from, and so does an object of a store; the bytes of others travel.
+        Says why where they cannot."""
         held = self._held[sent.job.key] = []
         for path, digest in sent.pictures.items():
             with self._lock:
@@ -121,8 +127,9 @@ class _Desk:
                     continue
             if self._digests.sha256(path) == digest:
                 continue
+            data = _from_store(sent.urls[path], digest) if path in sent.urls else None
             try:
-                data = self.post.ask("picture", path)
+                data = data if data is not None else self.post.ask("picture", path)
             except NoPicture as error:
                 return Retry("image_not_here", str(error))
             with self._lock:
@@ -145,6 +152,17 @@ class _Desk:
     def standing(self) -> tuple[int, int]:
         """Calls in flight, and records that wait for their next try."""
         return 0, 0
+
+
+def _from_store(url: str, digest: str) -> bytes | None:
+    """An object of a store if it can be read here and is the driver's version."""
+    try:
+        data = read(url)
+    except (
+        Exception
+    ):  # no package, no way there, no right to: the driver has the bytes, and the user hears of those
+        return None
+    return data if hashlib.sha256(data).hexdigest() == digest else None
 
 
 class _RowDesk(_Desk):

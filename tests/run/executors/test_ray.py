@@ -27,6 +27,7 @@ from datakit.run.executors.base import Executor, Job
 from datakit.run.executors.process import ProcessExecutor
 from datakit.run.executors.ray import RayExecutor
 from tests.support.loopback import KEY, Loopback, Reply
+from tests.support.object_store import SECRET, ObjectStore, object_store
 from tests.support.ray_nodes import RayNodes, ray_nodes
 from tests.support.toys import AsyncWork, ProcessWork, Work
 from tests.support.waiting import until
@@ -41,7 +42,7 @@ version: 1
 name: same
 llm: {{provider: openai, base_url: "{url}", price_in: 10, price_out: 10}}
 steps:
-  - read.jsonl: {{path: ../data.jsonl}}
+  - read.jsonl: {{path: ../data.jsonl{root}}}
   - guard.image: {{}}
   - annotate.image_facts: {{}}
   - annotate.describe: {{template: describe.j2}}
@@ -74,6 +75,15 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
 
 
 @pytest.fixture
+def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """An object store that this process's environment alone names: nodes hear of it by their jobs."""
+    with object_store() as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        yield store
+
+
+@pytest.fixture
 def pictures(project: Path, server: Loopback) -> Path:
     """Records of a picture each, one of which is broken, and recipes for both executors."""
     rows = []
@@ -90,8 +100,11 @@ def pictures(project: Path, server: Loopback) -> Path:
     return project
 
 
-def write(project: Path, server: Loopback, name: str, executor: str, more: str = "") -> None:
-    text = RECIPE.format(url=server.url, executor=executor, concurrency=CONCURRENCY, more=more)
+def write(
+    project: Path, server: Loopback, name: str, executor: str, more: str = "", image_root: str = ""
+) -> None:
+    root = f", image_root: '{image_root}'" if image_root else ""
+    text = RECIPE.format(url=server.url, executor=executor, concurrency=CONCURRENCY, more=more, root=root)
     (project / "recipes" / f"{name}.yaml").write_text(text)
 
 
@@ -235,9 +248,15 @@ def test_build_is_the_same_as_on_one_machine_and_asks_as_often(
     "the others do its records; no answer that had come is paid for again",
     kind="signals",
 )
+@pytest.mark.parametrize("place", ["files", "an object store"])
 def test_node_that_dies_costs_no_answer_that_had_come(
-    both: RayNodes, pictures: Path, server: Loopback
+    both: RayNodes, pictures: Path, server: Loopback, request: pytest.FixtureRequest, place: str
 ) -> None:
+    """The build after it is made of the files: its keys and content are those of the objects."""
+    if place != "files":
+        objects: ObjectStore = request.getfixturevalue("objects")
+        objects.put_all(pictures)
+        write(pictures, server, "far", "ray", image_root=objects.url)
     server.script = lambda call: Reply(delay_s=1.0)
     build = start(pictures, "far")
     until(lambda: server.count >= RECORDS // 2, build, within_s=PATIENCE_S)
@@ -250,6 +269,7 @@ def test_node_that_dies_costs_no_answer_that_had_come(
     assert max(asked.values()) <= 2
     assert len(twice) <= CONCURRENCY // 2, "more than the dead node's share was asked again"
     far = content(pictures)
+    assert SECRET.encode() not in both.logs()
     code, words = end(start(pictures, "near"))
     assert code == 0, words
     assert server.count == RECORDS - 1 + len(twice), "the next build asked something again"

@@ -1,0 +1,181 @@
+"""Pictures of an object store: kept as files beside the results, so that all else reads them as files.
+
+A copy lies where its URL says, and its time of change stands for the version of the object (`_version`): the
+version that the store has is not fetched twice. What lies under a URL is told by its content alone, as with
+files. Credentials are those of the environment; no message holds one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from datakit.core.credentials import masked
+from datakit.core.errors import UserError
+from datakit.core.image import ImageProblem
+from datakit.core.private_files import private_folder
+from datakit.core.step_context import StepContext
+
+STORES = {"s3": "s3fs", "gs": "gcsfs", "oss": "ossfs", "hdfs": "pyarrow"}
+"""Schemes that are read, each an extra too -> the package that fsspec reads them with. A closed list: others
+of fsspec's are this machine's files, web addresses and archives."""
+_VARIABLES = {"s3": ("AWS_",), "gs": ("GOOGLE_", "GCSFS_", "STORAGE_EMULATOR_HOST"), "oss": ("OSS_",)}
+"""How the variables begin that name a store and hold its credentials."""
+_ROOT = re.compile(rf"(?:{'|'.join(STORES)})://[^/@?#\s]+(?:/[^@?#\s]*)?")
+_URL = re.compile(rf"(?:{'|'.join(STORES)})://[^/]+/.+", re.DOTALL)
+_AT_ONCE = 32
+"""Requests under way: most of one is waiting."""
+_FOLDER = "remote"
+_NAME_CHARS = 200
+"""Of a copy's path to the next slash; most file systems take 255."""
+
+Copied = str | ImageProblem
+"""The path of a copy, or why there is none."""
+
+
+def is_remote(path: str) -> bool:
+    """Whether a text begins as the address of a store that is read."""
+    return path.partition("://")[0] in STORES and "://" in path
+
+
+def fault_of_root(url: str) -> str | None:
+    """What is wrong with an address that pictures lie below, without a part of it; None where nothing is."""
+    if _ROOT.fullmatch(url):
+        return None
+    schemes = ", ".join(f"{scheme}://" for scheme in STORES)
+    return (
+        f"no address of a store that is read ({schemes}, then the bucket and a folder); credentials stand in "
+        "the environment, never in an address"
+    )
+
+
+def pictures_folder(context: StepContext) -> Path:
+    """Where pictures lie that are no files of the user's: beside the project's results."""
+    return context.run.store_folder(context.project).absolute() / "pictures"
+
+
+def copy_of(url: str, folder: Path) -> str:
+    """The path of a URL's copy. Names go on in a folder ending in `+`, as no whole name does."""
+    text = quote(url, safe="")
+    pieces = [text[at : at + _NAME_CHARS] for at in range(0, len(text), _NAME_CHARS)]
+    spread = hashlib.sha256(url.encode()).hexdigest()[:2]
+    return str(folder / _FOLDER / spread / "+/".join(pieces))
+
+
+def url_of(path: str, folder: Path) -> str | None:
+    """The URL that a path is the copy of."""
+    head = os.path.join(folder, _FOLDER, "")
+    if not path.startswith(head):
+        return None
+    url = unquote(path[len(head) + 3 :].replace("+/", ""))
+    return url if _URL.fullmatch(url) else None
+
+
+def fetched(urls: Iterable[str], folder: Path) -> dict[str, Copied]:
+    """URL -> its copy, which is that of the object as the store has it, or why there is none.
+
+    Raises UserError for a store that cannot be read at all, or does not answer.
+    """
+    wanted = list(dict.fromkeys(urls))
+    for url in wanted[:1]:
+        _filesystem(url)  # in one thread: packages are imported
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        copies = pool.map(lambda url: _fetched(url, folder), wanted)
+        return dict(zip(wanted, copies, strict=True))
+
+
+def refresh(paths: Iterable[str], folder: Path) -> None:
+    """Brings copies among the paths to what the store has; one whose object is gone goes too."""
+    urls = (url_of(path, folder) for path in paths)
+    for url, copied in fetched((url for url in urls if url), folder).items():
+        if isinstance(copied, ImageProblem):
+            Path(copy_of(url, folder)).unlink(missing_ok=True)
+
+
+def read(url: str) -> bytes:
+    """The object's bytes. Raises whatever the store's package does."""
+    data: bytes = _filesystem(url).cat_file(url)
+    return data
+
+
+def environment(urls: Iterable[str]) -> dict[str, str]:
+    """The variables of this process by which the stores of some URLs are read."""
+    schemes = {url.partition("://")[0] for url in urls}
+    heads = tuple(head for scheme in schemes for head in _VARIABLES.get(scheme, ()))
+    return {name: value for name, value in os.environ.items() if name.startswith(heads)}
+
+
+def _fetched(url: str, folder: Path) -> Copied:
+    store, copy = _filesystem(url), Path(copy_of(url, folder))
+    try:
+        info = store.info(url)
+        if info["type"] == "directory":
+            return ImageProblem("image_path_is_folder", f"{url}: is a folder, not a picture")
+        version = _version(info)
+        if not copy.exists() or copy.stat().st_mtime_ns != version:
+            private_folder(folder.parent)
+            _write(store, url, copy, version)
+        return str(copy)
+    except FileNotFoundError:
+        return ImageProblem("image_missing", f"{url}: there is no such object")
+    except PermissionError:
+        words = "the store does not let these credentials read it, or there is no such object"
+        return ImageProblem("image_no_access", f"{url}: {words}")
+    except Exception as error:  # each store's package has errors of its own; the user sees them
+        raise _unreadable(url, error) from None
+
+
+def _unreadable(url: str, error: Exception) -> UserError:
+    return UserError(
+        f"{url} cannot be read: {masked(f'{type(error).__name__}: {error}')}",
+        remedy="Credentials and the address of the store are taken from the environment (for s3: "
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL). The same command goes on with what "
+        "was fetched.",
+    )
+
+
+def _version(info: dict[str, Any]) -> int:
+    """What differs between versions of an object, as nanoseconds: its tag, time and size."""
+    names = ("ETag", "etag", "LastModified", "mtime", "updated", "size")
+    told = repr([str(info.get(name)) for name in names])
+    return int.from_bytes(hashlib.sha256(told.encode()).digest()[:7])  # before 1973: no file's own time
+
+
+def _write(store: Any, url: str, copy: Path, version: int) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=copy.parent, prefix=".")
+    os.close(handle)
+    try:
+        store.get_file(url, part)
+        os.utime(part, ns=(version, version))
+        os.replace(part, copy)  # whole or absent, even when the process is killed
+    except BaseException:
+        os.unlink(part)
+        raise
+
+
+def _filesystem(url: str) -> Any:
+    scheme, _, rest = url.partition("://")
+    try:
+        return _connected(scheme, rest.partition("/")[0] if scheme == "hdfs" else "")
+    except Exception as error:  # a package that is missing or too old, a namenode that does not answer
+        raise _unreadable(url, error) from None
+
+
+@lru_cache(maxsize=16)
+def _connected(scheme: str, host: str) -> Any:
+    import fsspec
+
+    options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+    if scheme == "hdfs":
+        name, _, port = host.partition(":")
+        options = {"host": name or "default", **({"port": int(port)} if port.isdecimal() else {})}
+    return fsspec.filesystem(scheme, **options)
