@@ -47,7 +47,13 @@ def engine_version(name: EngineName) -> str:
     return installed
 
 
-def make_engine(name: EngineName, weights: WeightPair | str, gpu: bool) -> Engine:
+def make_engine(
+    name: EngineName,
+    weights: WeightPair | str,
+    gpu: bool,
+    precision: str = "float32",
+    min_width_px: int = 160,
+) -> Engine:
     """A loaded engine; `weights` is a model's name when PaddleOCR is to fetch them. Raises UserError."""
     engine_version(name)
     if gpu:
@@ -58,7 +64,7 @@ def make_engine(name: EngineName, weights: WeightPair | str, gpu: bool) -> Engin
         assert isinstance(weights, WeightPair)
         from datakit.annotate._ocr_rapid import RapidEngine  # imports rapidocr, which is an extra
 
-        return RapidEngine(weights, gpu)
+        return RapidEngine(weights, gpu, precision, min_width_px)
     except UserError:
         raise
     except Exception as error:  # engines raise anything for bad weights; the user sees it in these words
@@ -74,7 +80,7 @@ def read_picture(engine: Engine, image: Image.Image, long_side_px: int) -> list[
     """Every line on a picture, in no particular order; tall pictures are read in overlapping tiles."""
     import cv2
 
-    pixels = cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR)
+    pixels: Any = cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR)
     height, width = pixels.shape[:2]
     limit = _search_side(width, height, long_side_px)
     pieces = tiles(width, height, long_side_px)

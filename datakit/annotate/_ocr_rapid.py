@@ -1,7 +1,7 @@
-"""rapidocr with one thread: its weights, its search for lines and its settings, but our arithmetic around the models.
+"""rapidocr with one thread: its models, settings and search for lines, with our own work around the models.
 
-rapidocr's own takes as long for it as a fifth of the models: it looks settings up anew for every line, and
-normalizes in float64 what the models take as float32. Both give the same numbers, bit by bit.
+rapidocr's takes a fifth of the time: it looks settings up anew for every line, and normalizes in float64 what
+models take as float32. Ours gives the same numbers, bit by bit.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime
 from rapidocr import RapidOCR
 from rapidocr.ch_ppocr_det.utils import TextDetOutput
 from rapidocr.ch_ppocr_rec.typings import TextRecOutput
 from rapidocr.utils.process_img import get_rotate_crop_image
 
+from datakit.annotate._ocr_int8 import as_int8
 from datakit.annotate._ocr_layout import Line, hull
 from datakit.annotate._ocr_weights import WeightPair
 
@@ -25,8 +27,6 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 _LINE_PX = 48
 """Height at which lines are read."""
-_NARROWEST_PX = 160
-"""Narrower lines are filled up with grey to this width."""
 _UPRIGHT_RATIO = 1.5
 """A strip taller than this times its width holds a line that runs down, and is turned."""
 _EVERY_VALUE = np.arange(256, dtype=np.uint8)
@@ -35,11 +35,16 @@ _EVERY_VALUE = np.arange(256, dtype=np.uint8)
 class RapidEngine:
     """rapidocr on onnxruntime, with one thread."""
 
-    def __init__(self, weights: WeightPair, gpu: bool) -> None:
+    def __init__(
+        self, weights: WeightPair, gpu: bool, precision: str = "float32", min_width_px: int = 160
+    ) -> None:
         cv2.setNumThreads(1)
+        integers = _session(as_int8(weights.rec)) if precision == "int8" else None
         self._engine: Any = _rapidocr(weights, gpu)
+        reading = self._engine.text_rec
+        session = integers or reading.session.session
         self._search = _Search(self._engine.text_det)
-        self._engine.text_det, self._engine.text_rec = self._search, _Reading(self._engine.text_rec)
+        self._engine.text_det, self._engine.text_rec = self._search, _Reading(reading, session, min_width_px)
         self._engine.crop_text_regions = _strips
 
     def read(self, pixels: Pixels, long_side_px: int) -> list[Line]:
@@ -83,10 +88,18 @@ def _rapidocr(weights: WeightPair, gpu: bool) -> Any:
             }
         )
         # Both models are loaded by their first use: here, where a bad file can still be named.
-        blank = np.full((_LINE_PX, _NARROWEST_PX, 3), 255, np.uint8)
+        blank = np.full((_LINE_PX, _LINE_PX, 3), 255, np.uint8)
         engine(blank, use_det=True, use_cls=False, use_rec=False)
         engine(blank, use_det=False, use_cls=False, use_rec=True)
     return engine
+
+
+def _session(model: bytes) -> Any:
+    """A model that computes with one thread, as rapidocr's do."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class _Search:
@@ -108,7 +121,7 @@ class _Search:
         resized = self._search.get_preprocess().resize(picture)
         if resized is None:
             return TextDetOutput()
-        found = _run(self._search.session, _planes(resized, self._tables, resized.shape[1]))
+        found = _run(self._search.session.session, _planes(resized, self._tables, resized.shape[1]))
         boxes, scores = self._search.postprocess_op(found, picture.shape[:2])
         if len(boxes) == 0:
             return TextDetOutput()
@@ -121,9 +134,10 @@ class _Reading:
     Strips are read one by one: none is padded to the width of the widest, and more at once are no faster.
     """
 
-    def __init__(self, reading: Any) -> None:
-        self._session, self._characters = reading.session, reading.postprocess_op.character
-        table = _EVERY_VALUE.astype(np.float32) / 255
+    def __init__(self, reading: Any, session: Any, min_width_px: int) -> None:
+        self._session, self._characters = session, reading.postprocess_op.character
+        self._min_width_px = min_width_px
+        table: Any = _EVERY_VALUE.astype(np.float32) / 255
         table -= 0.5
         table /= 0.5
         self._tables = [table] * 3
@@ -131,13 +145,14 @@ class _Reading:
     def __call__(self, given: Any) -> TextRecOutput:
         read = [self._read(strip) for strip in given.img]
         texts, scores = zip(*read, strict=True)
-        return TextRecOutput(given.img, texts, scores, (None,) * len(read), elapse=0.0)
+        words: Any = (None,) * len(read)  # places of words, which nobody asks for
+        return TextRecOutput(given.img, texts, list(scores), words, elapse=0.0)
 
     def _read(self, strip: Pixels) -> tuple[str, float]:
         height, width = strip.shape[:2]
         ratio = width / height
-        room = int(_LINE_PX * max(_NARROWEST_PX / _LINE_PX, ratio))
-        resized = cv2.resize(strip, (min(math.ceil(_LINE_PX * ratio), room), _LINE_PX))
+        room = int(_LINE_PX * max(self._min_width_px / _LINE_PX, ratio))
+        resized: Any = cv2.resize(strip, (min(math.ceil(_LINE_PX * ratio), room), _LINE_PX))
         (chances,) = _run(self._session, _planes(resized, self._tables, room))
         best = chances.argmax(axis=1)
         starts = best != 0  # 0 is the sign between characters
@@ -152,7 +167,7 @@ class _Reading:
 
 def _run(session: Any, planes: Floats) -> Any:
     """What a model gives for one picture."""
-    return session.session.run(None, {session.session.get_inputs()[0].name: planes})[0]
+    return session.run(None, {session.get_inputs()[0].name: planes})[0]
 
 
 def _planes(picture: Pixels, tables: list[Floats], width: int) -> Floats:
