@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
+
 from datakit.annotate import _ocr_rapid
 from datakit.annotate import _onnx_fields as onnx
 from datakit.annotate._ocr_engines import read_picture
@@ -42,41 +45,41 @@ def watched(content: bytes) -> tuple[bytes, dict[str, tuple[str, str]]]:
     return content + onnx.field(onnx.GRAPH, outputs), tensors  # protobuf joins a message that stands twice
 
 
-def main(folders: list[str]) -> None:
-    """Prints the module."""
-    import onnxruntime
-
+def measured(folders: list[str]) -> dict[str, list[float]]:
+    """Convolution -> least and largest input, least and largest output."""
     weights = shipped("PP-OCRv6_tiny")
-    content = weights.rec.onnx.read_bytes()
-    model, tensors = watched(content)
+    model, tensors = watched(weights.rec.onnx.read_bytes())
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    ranges: dict[str, list[float]] = {name: [0.0] * 4 for name in tensors}
     names = list(dict.fromkeys(name for pair in tensors.values() for name in pair))
+    ranges = {name: [0.0] * 4 for name in tensors}
     plain = _ocr_rapid._run
 
     def watching(used: Any, planes: Any) -> Any:
         if planes.shape[2] == _ocr_rapid._LINE_PX:
             found = dict(zip(names, session.run(names, {"x": planes}), strict=True))
             for name, (before, behind) in tensors.items():
-                old = ranges[name]
-                new = [found[before].min(), found[before].max(), found[behind].min(), found[behind].max()]
-                ranges[name] = [
-                    choose(a, float(b)) for choose, a, b in zip((min, max) * 2, old, new, strict=True)
-                ]
+                ends = [find(found[tensor]) for tensor in (before, behind) for find in (np.min, np.max)]
+                pairs = zip((min, max) * 2, ranges[name], ends, strict=True)
+                ranges[name] = [choose(old, float(new)) for choose, old, new in pairs]
         return plain(used, planes)
 
     _ocr_rapid._run = watching
     engine = _ocr_rapid.RapidEngine(weights, gpu=False)
-    for folder in folders:
-        for path in sorted(Path(folder).iterdir())[::8]:
-            read_picture(engine, load_rgb(str(path)), 960)
+    for path in [path for folder in folders for path in sorted(Path(folder).iterdir())[::8]]:
+        read_picture(engine, load_rgb(str(path)), 960)
     for number in BEFORE_GELU:
         ranges[f"Conv.{number}"][2] = max(ranges[f"Conv.{number}"][2], -4.0)
+    return ranges
+
+
+def main(folders: list[str]) -> None:
+    """Prints the module."""
+    digest = hashlib.sha256(shipped("PP-OCRv6_tiny").rec.onnx.read_bytes()).hexdigest()
     print('"""What flows through the model that reads lines: made by scripts/measure_ocr_ranges.py."""\n')
     print("from __future__ import annotations\n")
     print("RANGES: dict[str, dict[str, tuple[float, float, float, float]]] = {")
-    print(f'    "{hashlib.sha256(content).hexdigest()}": {{')
-    for name, values in ranges.items():
+    print(f'    "{digest}": {{')
+    for name, values in measured(folders).items():
         print(f'        "{name}": ({", ".join(f"{value:.3f}" for value in values)}),')
     print("    }\n}")
     print('"""sha256 of the weights -> convolution -> least and largest input, least and largest output."""')
