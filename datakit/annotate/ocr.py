@@ -34,11 +34,11 @@ class Ocr(Annotator):
     Pictures more than 2.5 times as tall as wide are read in overlapping tiles, so that long screenshots
     keep small text. A picture that does not decode is rejected.
 
-    Measured 2026-11-28 on 40 screens of scripts/ocr_baseline (ocr_score.py): character F1 0.995 at 0.16 CPU
-    seconds a picture, with `min_width_px: 48` 0.15; with `precision: int8` as well 0.994 at 0.12. The small
-    weights take four times as long at the same F1, PaddleOCR 0.22 seconds, rapidocr's own defaults 2 seconds
-    (bench_ocr.py there). Both parameters keep their old values where a recipe does not name them, so that
-    pictures with stored text are not read again.
+    Measured 2026-11-28 on 40 screens of scripts/ocr_baseline (ocr_score.py), on a calm and a busy processor
+    with VNNI: character F1 0.995 at 0.16 and 0.18 CPU seconds a picture, with `min_width_px: 48` 0.15 and
+    0.16; with `precision: int8` as well 0.994 at 0.12 and 0.13. The small weights take four times as long at
+    the same F1, rapidocr's own defaults 2 seconds (bench_ocr.py there). Both parameters keep their old values
+    where a recipe does not name them, so that pictures with stored text are not read again.
     """
 
     needs_images: ClassVar[bool] = True
