@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from PIL import Image
 
-from datakit.annotate._ocr_layout import TILE_RATIO, Line, merged, tiles
+from datakit.annotate._ocr_layout import TILE_RATIO, Line, hull, merged, tiles
 from datakit.annotate._ocr_weights import WeightPair, Weights
 from datakit.core.errors import UserError, missing_extra
 
@@ -47,7 +47,13 @@ def engine_version(name: EngineName) -> str:
     return installed
 
 
-def make_engine(name: EngineName, weights: WeightPair | str, gpu: bool) -> Engine:
+def make_engine(
+    name: EngineName,
+    weights: WeightPair | str,
+    gpu: bool,
+    precision: str = "float32",
+    min_width_px: int = 160,
+) -> Engine:
     """A loaded engine; `weights` is a model's name when PaddleOCR is to fetch them. Raises UserError."""
     engine_version(name)
     if gpu:
@@ -56,7 +62,9 @@ def make_engine(name: EngineName, weights: WeightPair | str, gpu: bool) -> Engin
         if name == "paddleocr":
             return PaddleEngine(weights, gpu)
         assert isinstance(weights, WeightPair)
-        return RapidEngine(weights, gpu)
+        from datakit.annotate._ocr_rapid import RapidEngine  # imports rapidocr, which is an extra
+
+        return RapidEngine(weights, gpu, precision, min_width_px)
     except UserError:
         raise
     except Exception as error:  # engines raise anything for bad weights; the user sees it in these words
@@ -70,7 +78,9 @@ def make_engine(name: EngineName, weights: WeightPair | str, gpu: bool) -> Engin
 
 def read_picture(engine: Engine, image: Image.Image, long_side_px: int) -> list[Line]:
     """Every line on a picture, in no particular order; tall pictures are read in overlapping tiles."""
-    pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
+    import cv2
+
+    pixels: Any = cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR)
     height, width = pixels.shape[:2]
     limit = _search_side(width, height, long_side_px)
     pieces = tiles(width, height, long_side_px)
@@ -85,62 +95,6 @@ def _search_side(width: int, height: int, long_side_px: int) -> int:
     if width <= TILE_RATIO * height:
         return long_side_px
     return min(round(long_side_px * width / (TILE_RATIO * height)), _WIDEST_FACTOR * long_side_px)
-
-
-class RapidEngine:
-    """rapidocr on onnxruntime, with one thread."""
-
-    def __init__(self, weights: WeightPair, gpu: bool) -> None:
-        import cv2
-        from rapidocr import RapidOCR
-
-        cv2.setNumThreads(1)
-        search, reading = weights.det.settings(), weights.rec.settings()
-        normal = next(op for op in _operations(search) if "NormalizeImage" in op)["NormalizeImage"]
-        post = search["PostProcess"]
-        with tempfile.TemporaryDirectory() as folder:
-            keys = Path(folder) / "keys.txt"
-            keys.write_bytes("\n".join(reading["PostProcess"]["character_dict"]).encode())
-            self._engine: Any = RapidOCR(
-                params={
-                    "Global.use_cls": False,  # screens stand upright; the classifier costs a tenth
-                    "Global.text_score": 0.0,  # the floor is applied later, so that it can change for free
-                    "Global.max_side_len": 1_000_000,  # its own shrinking would blur what is read
-                    "Global.log_level": "critical",
-                    "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-                    "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-                    "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,
-                    "EngineConfig.onnxruntime.use_cuda": gpu,
-                    "Det.model_path": str(weights.det.onnx),
-                    "Det.limit_type": "max",
-                    "Det.mean": normal["mean"],
-                    "Det.std": normal["std"],
-                    "Det.thresh": post["thresh"],
-                    "Det.box_thresh": post["box_thresh"],
-                    "Det.unclip_ratio": post["unclip_ratio"],
-                    "Rec.model_path": str(weights.rec.onnx),
-                    "Rec.rec_keys_path": str(keys),
-                    # Lines one by one: none is padded to the width of the widest.
-                    "Rec.rec_batch_num": 1,
-                    "Rec.rec_img_shape": [3, 48, 160],
-                }
-            )
-            blank = np.full((48, 160, 3), 255, np.uint8)
-            # Both models are loaded by their first use: here, where a bad file can still be named.
-            self._engine(blank, use_det=True, use_cls=False, use_rec=False)
-            self._engine(blank, use_det=False, use_cls=False, use_rec=True)
-
-    def read(self, pixels: Pixels, long_side_px: int) -> list[Line]:
-        search = self._engine.text_det
-        if search.limit_side_len != long_side_px:  # read first, so that a renamed setting cannot go unnoticed
-            search.limit_side_len = long_side_px
-        output = self._engine(pixels, use_det=True, use_cls=False, use_rec=True)
-        if output.boxes is None or output.txts is None:
-            return []
-        return [
-            Line(text, float(score), *_hull(box))
-            for box, text, score in zip(output.boxes, output.txts, output.scores, strict=True)
-        ]
 
 
 class PaddleEngine:
@@ -170,7 +124,7 @@ class PaddleEngine:
     def read(self, pixels: Pixels, long_side_px: int) -> list[Line]:
         (page,) = self._engine.predict(np.ascontiguousarray(pixels), text_det_limit_side_len=long_side_px)
         return [
-            Line(text, float(score), *_hull(box))
+            Line(text, float(score), *hull(box))
             for box, text, score in zip(page["rec_polys"], page["rec_texts"], page["rec_scores"], strict=True)
             if text.strip()
         ]
@@ -191,17 +145,6 @@ def _paddle_models(weights: WeightPair | str, folder: Path) -> dict[str, str]:
         options[f"{role}_model_name"] = model.settings()["Global"]["model_name"]
         options[f"{role}_model_dir"] = str(place)
     return options
-
-
-def _operations(settings: dict[str, Any]) -> list[dict[str, Any]]:
-    return [op for op in settings["PreProcess"]["transform_ops"] if isinstance(op, dict)]
-
-
-def _hull(box: Any) -> tuple[float, float, float, float]:
-    """The upright rectangle around four corners."""
-    corners = np.asarray(box, dtype=np.float64).reshape(-1, 2)
-    (x0, y0), (x1, y1) = corners.min(0).tolist(), corners.max(0).tolist()
-    return x0, y0, x1, y1
 
 
 def _check_gpu() -> None:

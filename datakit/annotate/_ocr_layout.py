@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 TILE_RATIO = 2.5
 """A picture taller than this times its width is read in tiles of that shape. Phone screens reach 2.33; in
@@ -33,6 +35,13 @@ class Line(NamedTuple):
     @property
     def height(self) -> float:
         return self.y1 - self.y0
+
+
+def hull(box: Any) -> tuple[float, float, float, float]:
+    """The upright rectangle around four corners."""
+    corners = np.asarray(box, dtype=np.float64).reshape(-1, 2)
+    (x0, y0), (x1, y1) = corners.min(0).tolist(), corners.max(0).tolist()
+    return x0, y0, x1, y1
 
 
 class Tile(NamedTuple):

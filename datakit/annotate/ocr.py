@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -34,9 +34,11 @@ class Ocr(Annotator):
     Pictures more than 2.5 times as tall as wide are read in overlapping tiles, so that long screenshots
     keep small text. A picture that does not decode is rejected.
 
-    Measured 2026-11-24 on the 200 screens in scripts/ocr_baseline (ocr_score.py): character F1 0.995 at
-    0.18 CPU seconds a picture; with the small weights 0.73 at the same F1, with PaddleOCR 0.22. rapidocr's
-    own defaults take 8 to 11 times the CPU (bench_ocr.py there).
+    Measured 2026-11-28 on 40 screens of scripts/ocr_baseline (ocr_score.py), on a calm and a busy processor
+    with VNNI: character F1 0.995 at 0.16 and 0.18 CPU seconds a picture, with `min_width_px: 48` 0.15 and
+    0.16; with `precision: int8` as well 0.994 at 0.12 and 0.13. The small weights take four times as long at
+    the same F1, rapidocr's own defaults 2 seconds (bench_ocr.py there). Both parameters keep their old values
+    where a recipe does not name them, so that pictures with stored text are not read again.
     """
 
     needs_images: ClassVar[bool] = True
@@ -60,6 +62,12 @@ class Ocr(Annotator):
     """Folder with weights of your own that read lines. Goes with `det_folder`, in place of `model`."""
     long_side_px: int = Field(default=960, ge=320, le=4096)
     """Long side at which lines are searched; they are read at full size."""
+    precision: Literal["float32", "int8"] = "float32"
+    """Numbers with which lines are read. `int8` is for PP-OCRv6_tiny with `rapidocr` on the CPU, and faster
+    where the processor has VNNI (AVX-512 VNNI or AVX-VNNI)."""
+    min_width_px: int = Field(default=160, ge=48, le=320)
+    """Width up to which narrower lines are filled before they are read, at the height of 48 pixels that they
+    have then. With `rapidocr` alone."""
     gpu: bool = False
     """Whether to compute on an NVIDIA GPU (needs onnxruntime-gpu in place of onnxruntime)."""
 
@@ -67,6 +75,14 @@ class Ocr(Annotator):
     def _both_folders(self) -> Self:
         if (self.det_folder is None) != (self.rec_folder is None):
             raise ValueError("det_folder and rec_folder are given together or not at all")
+        return self
+
+    @model_validator(mode="after")
+    def _variant_of_rapidocr(self) -> Self:
+        if self.engine != "rapidocr" and self._variant():
+            raise ValueError(f"{' and '.join(self._variant())}: only with engine: rapidocr")
+        if self.precision == "int8" and self.gpu:
+            raise ValueError("precision: int8 is for the CPU: leave gpu out, or take float32")
         return self
 
     def inputs(self, context: StepContext) -> tuple[str, ...]:
@@ -91,6 +107,7 @@ class Ocr(Annotator):
         files = [weights] if isinstance(weights, str) else weights.files()
         return {
             **super().key_settings(context),
+            **self._variant(),
             "engine_version": engine_version(self.engine),
             "weights": files if isinstance(weights, str) else [context.files.sha256(path) for path in files],
         }
@@ -110,6 +127,13 @@ class Ocr(Annotator):
                 if sure:
                     text.append(" ".join(sure))
         return {self.into: entries, f"{self.into}_text": "\n".join(text)}
+
+    def _variant(self) -> Row:
+        """Parameters that differ from what all pictures were read with before there were such parameters."""
+        chosen = {"precision": self.precision, "min_width_px": self.min_width_px}
+        return {
+            name: value for name, value in chosen.items() if value != type(self).model_fields[name].default
+        }
 
     def _weights(self, context: StepContext) -> WeightPair | str:
         if self.det_folder is not None and self.rec_folder is not None:
@@ -134,7 +158,7 @@ class _Reader(RowWorker):
     """One engine, which reads one picture at a time."""
 
     def __init__(self, ocr: Ocr, weights: WeightPair | str, memory_mb: int) -> None:
-        self._engine = make_engine(ocr.engine, weights, ocr.gpu)
+        self._engine = make_engine(ocr.engine, weights, ocr.gpu, ocr.precision, ocr.min_width_px)
         self._long_side_px, self._memory_mb = ocr.long_side_px, memory_mb
 
     def answer(self, row: Row) -> Outcome:
