@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 
 from datakit.annotate import _ocr_rapid
-from datakit.annotate import _onnx_fields as onnx
 from datakit.annotate._ocr_engines import read_picture
 from datakit.annotate._ocr_weights import shipped
 from datakit.core.image import load_rgb
@@ -30,19 +30,14 @@ BEFORE_GELU = (5, 8, 11, 16, 19, 22, 27, 30, 33)
 
 def watched(content: bytes) -> tuple[bytes, dict[str, tuple[str, str]]]:
     """The model with further outputs, and the tensors before and behind each wide convolution."""
-    graph = next(value for number, value in onnx.fields(content) if number == onnx.GRAPH)
-    assert isinstance(graph, bytes)
-    nodes = [
-        onnx.Node.parsed(part)
-        for at, part in onnx.fields(graph)
-        if at == onnx.NODE and isinstance(part, bytes)
-    ]
-    biased = {node.inputs[0]: node.outputs[0] for node in nodes if node.operation == "Add"}
+    model = onnx.load_from_string(content)
+    nodes = model.graph.node
+    biased = {node.input[0]: node.output[0] for node in nodes if node.op_type == "Add"}
     names = {f"Conv.{number}" for number in WIDE}
-    tensors = {node.name: (node.inputs[0], biased[node.outputs[0]]) for node in nodes if node.name in names}
+    tensors = {node.name: (node.input[0], biased[node.output[0]]) for node in nodes if node.name in names}
     further = dict.fromkeys(name for pair in tensors.values() for name in pair)
-    outputs = b"".join(onnx.field(onnx.OUTPUT, onnx.field(1, name)) for name in further)
-    return content + onnx.field(onnx.GRAPH, outputs), tensors  # protobuf joins a message that stands twice
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in further)
+    return model.SerializeToString(), tensors
 
 
 def measured(folders: list[str]) -> dict[str, list[float]]:

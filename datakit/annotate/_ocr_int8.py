@@ -13,11 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from datakit.annotate import _onnx_fields as onnx
 from datakit.annotate._ocr_ranges import RANGES
 from datakit.annotate._ocr_weights import Weights
-from datakit.annotate._onnx_fields import Node
-from datakit.core.errors import UserError
+from datakit.core.errors import UserError, missing_extra
 
 Array = np.ndarray[Any, Any]
 _LARGEST = 63
@@ -25,7 +23,11 @@ _LARGEST = 63
 
 
 def as_int8(weights: Weights) -> bytes:
-    """The model as an ONNX file, the same bytes on every machine. Raises UserError for other weights."""
+    """The model as an ONNX file, the same bytes each time. Raises UserError for other weights."""
+    try:
+        import onnx
+    except ImportError:
+        raise missing_extra("onnx", "ocr", "annotate.ocr with precision: int8") from None
     content = weights.onnx.read_bytes()
     ranges = RANGES.get(hashlib.sha256(content).hexdigest())
     if ranges is None:
@@ -33,92 +35,87 @@ def as_int8(weights: Weights) -> bytes:
             f"annotate.ocr has precision: int8, but the ranges of {weights.onnx} were never measured",
             remedy="Take model: PP-OCRv6_tiny, or precision: float32.",
         )
-    return b"".join(
-        onnx.field(number, _Int8(value, ranges).graph() if number == onnx.GRAPH else value)
-        for number, value in onnx.fields(content)
-    )
+    model = onnx.load_from_string(content)
+    _Int8(model.graph, ranges).rewrite()
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 class _Int8:
-    """A graph with other nodes and weights in place of those that have ranges, and of the products."""
+    """A graph that gets other nodes and weights in place of those that have ranges, and of the products."""
 
-    def __init__(self, graph: onnx.Value, ranges: dict[str, tuple[float, float, float, float]]) -> None:
-        assert isinstance(graph, bytes)
-        self._parts = list(onnx.fields(graph))
-        parts = [(number, part) for number, part in self._parts if isinstance(part, bytes)]
-        self._weights = dict(onnx.parsed_initializer(part) for at, part in parts if at == onnx.INITIALIZER)
-        self._nodes = [Node.parsed(part) for at, part in parts if at == onnx.NODE]
-        self._ranges = ranges
-        self._bias = {node.inputs[0]: node for node in self._nodes if node.operation == "Add"}
-        self._merged = {self._bias[node.outputs[0]].name for node in self._nodes if node.name in ranges}
-        self._kept: list[bytes] = []
+    def __init__(self, graph: Any, ranges: dict[str, tuple[float, float, float, float]]) -> None:
+        from onnx import helper, numpy_helper
 
-    def graph(self) -> bytes:
-        """As it stands in an ONNX file."""
-        nodes = [new for node in self._nodes for new in self._nodes_for(node)]
-        used = {name for node in nodes for name in node.inputs}
-        message = [onnx.field(onnx.NODE, node.message()) for node in nodes]
-        for number, part in self._parts:
-            if number == onnx.INITIALIZER and isinstance(part, bytes):
-                wanted = onnx.parsed_initializer(part)[0] in used
-            else:
-                wanted = number != onnx.NODE
-            message += [onnx.field(number, part)] if wanted else []
-        return b"".join([*message, *(onnx.field(onnx.INITIALIZER, part) for part in self._kept)])
+        self._node, self._array, self._tensor = (
+            helper.make_node,
+            numpy_helper.to_array,
+            numpy_helper.from_array,
+        )
+        self._graph, self._ranges = graph, ranges
+        self._weights = {tensor.name: tensor for tensor in graph.initializer}
+        self._bias = {node.input[0]: node for node in graph.node if node.op_type == "Add"}
+        self._merged = {self._bias[node.output[0]].name for node in graph.node if node.name in ranges}
+        self._kept: list[Any] = []
 
-    def _nodes_for(self, node: Node) -> list[Node]:
+    def rewrite(self) -> None:
+        """Changes the graph."""
+        nodes = [new for node in self._graph.node for new in self._nodes_for(node)]
+        used = {name for node in nodes for name in node.input}
+        weights = [tensor for name, tensor in self._weights.items() if name in used]
+        for field, values in ((self._graph.node, nodes), (self._graph.initializer, [*weights, *self._kept])):
+            del field[:]
+            field.extend(values)
+
+    def _nodes_for(self, node: Any) -> list[Any]:
         if node.name in self._merged:
             return []
         if node.name in self._ranges:
             return self._convolution(node)
-        return self._product(node) if node.operation == "MatMul" else [node]
+        return self._product(node) if node.op_type == "MatMul" else [node]
 
-    def _convolution(self, node: Node) -> list[Node]:
+    def _convolution(self, node: Any) -> list[Any]:
         """QuantizeLinear, QLinearConv with the bias of the Add behind it, DequantizeLinear."""
-        name, bias = node.name, self._bias[node.outputs[0]]
+        name, bias = node.name, self._bias[node.output[0]]
         low, high, lowest, highest = self._ranges[name]
         taken, given = self._scale(f"{name}_in", low, high), self._scale(f"{name}_out", lowest, highest)
-        values, scales = _integers(self._of(node.inputs[1]), axis=(1, 2, 3))
+        values, scales = _integers(self._of(node.input[1]), axis=(1, 2, 3))
         unit = np.float32(taken[0]) * scales.reshape(-1)
-        added = np.rint(self._of(bias.inputs[1]).reshape(-1) / unit).astype(np.int32)
+        added = np.rint(self._of(bias.input[1]).reshape(-1) / unit).astype(np.int32)
         weights = [
             self._keep(f"{name}_weights", values),
             self._keep(f"{name}_scales", scales.reshape(-1)),
             self._keep(f"{name}_zeros", np.zeros(len(unit), np.int8)),
         ]
         inputs = [f"{name}_8", *taken[1:], *weights, *given[1:], self._keep(f"{name}_bias", added)]
+        convolution = self._node("QLinearConv", inputs, [f"{name}_given"], name)
+        convolution.attribute.extend(node.attribute)
         return [
-            Node(f"{name}_take", "QuantizeLinear", [node.inputs[0], *taken[1:]], [f"{name}_8"]),
-            Node(name, "QLinearConv", inputs, [f"{name}_given"], node.attributes),
-            Node(f"{name}_give", "DequantizeLinear", [f"{name}_given", *given[1:]], [*bias.outputs]),
+            self._node("QuantizeLinear", [node.input[0], *taken[1:]], [f"{name}_8"]),
+            convolution,
+            self._node("DequantizeLinear", [f"{name}_given", *given[1:]], bias.output),
         ]
 
-    def _product(self, node: Node) -> list[Node]:
+    def _product(self, node: Any) -> list[Any]:
         """A product of integers whose left side is measured line by line."""
         name = node.name
-        values, scales = _integers(self._of(node.inputs[1]), axis=(0,))
+        values, scales = _integers(self._of(node.input[1]), axis=(0,))
         weights = self._keep(f"{name}_weights", values)
         zero = self._keep(f"{name}_zero", np.zeros((), np.int8))
         taken = [f"{name}_8", f"{name}_scale", f"{name}_offset"]
-        sides = [taken[0], weights, taken[2], zero]
         unit = [taken[1], self._keep(f"{name}_scales", scales.reshape(-1))]
         return [
-            Node(f"{name}_take", "DynamicQuantizeLinear", [node.inputs[0]], taken),
-            Node(name, "MatMulInteger", sides, [f"{name}_sums"]),
-            Node(
-                f"{name}_cast", "Cast", [f"{name}_sums"], [f"{name}_floats"], [onnx.number_attribute("to", 1)]
-            ),
-            Node(f"{name}_unit", "Mul", unit, [f"{name}_units"]),
-            Node(f"{name}_give", "Mul", [f"{name}_floats", f"{name}_units"], node.outputs),
+            self._node("DynamicQuantizeLinear", [node.input[0]], taken),
+            self._node("MatMulInteger", [taken[0], weights, taken[2], zero], [f"{name}_sums"], name),
+            self._node("Cast", [f"{name}_sums"], [f"{name}_floats"], to=1),
+            self._node("Mul", unit, [f"{name}_units"]),
+            self._node("Mul", [f"{name}_floats", f"{name}_units"], node.output),
         ]
 
     def _of(self, name: str) -> Array:
-        weights = self._weights[name]
-        assert weights is not None
-        return weights
+        return np.asarray(self._array(self._weights[name]))
 
     def _keep(self, name: str, array: Array) -> str:
-        self._kept.append(onnx.initializer(name, np.ascontiguousarray(array)))
+        self._kept.append(self._tensor(np.ascontiguousarray(array), name))
         return name
 
     def _scale(self, name: str, low: float, high: float) -> tuple[float, str, str]:
