@@ -9,10 +9,20 @@ from typing import Any, ClassVar
 
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Package
+from datakit.read._class_names import class_columns
 from datakit.read._embedded import EmbeddedImages
 from datakit.read._files import stamp_of
 from datakit.read._frames import frame_blocks
-from datakit.read._hub import DATASETS, HubSource, folder_files, frames, is_hub_name, loaded
+from datakit.read._hub import (
+    DATASETS,
+    CachedImages,
+    HubSource,
+    features_of,
+    folder_files,
+    frames,
+    is_hub_name,
+    loaded,
+)
 from datakit.read._row_reader import RowReader
 from datakit.read._rows import Block
 
@@ -46,15 +56,22 @@ class Hub(RowReader):
         """The files of a folder; none of the hub's."""
         return () if is_hub_name(self.path, context) else folder_files(context.path(self.path))
 
+    def class_columns(self, context: StepContext) -> list[str]:
+        return class_columns(features_of(loaded(self._source(self._files(context)), self.split)))
+
+    def _source(self, files: tuple[Path, ...]) -> HubSource:
+        if not files:
+            return HubSource(self.path, self.subset, self.revision)
+        name = os.path.commonpath([file.parent for file in files])
+        return HubSource(name, self.subset, stamps=tuple(stamp_of(file) for file in files))
+
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
-        source, name = HubSource(self.path, self.subset, self.revision), self.path
-        if files:
-            name = os.path.commonpath([file.parent for file in files])
-            source = HubSource(name, self.subset, stamps=tuple(stamp_of(file) for file in files))
-        yield from frame_blocks(frames(loaded(source, self.split), rows), name)
+        source = self._source(files)
+        yield from frame_blocks(frames(loaded(source, self.split), rows), source.path)
 
     def _image_paths(
         self, root: Path, context: StepContext, base: Path | None = None, beside: Path | None = None
     ) -> EmbeddedImages:
         own = self.image_root is None and base is None
-        return EmbeddedImages(context.path(self.path) if own else root, context, base)
+        kind = CachedImages if is_hub_name(self.path, context) else EmbeddedImages
+        return kind(context.path(self.path) if own else root, context, base)
