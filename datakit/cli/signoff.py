@@ -46,11 +46,11 @@ def command(build: Path, name: str | None, as_json: bool) -> int:
     cards: list[Path] = []
     if name is not None:
         cards = [place for place in places(folder) if is_current(folder, place)]
-        earlier = signature_of(folder, name)
+        before = signature_of(folder, name)
         sign(folder, name)
-        if earlier is not None:
-            words = f"has signed this data already, on {earlier.date}; nothing was added"
-            click.echo(f"Note: {earlier.name} {words}", err=True)
+        if before is not None:
+            words = f"has signed this data already, on {before.date}; nothing was added"
+            click.echo(f"Note: {before.name} {words}", err=True)
         for place in cards:
             write_current_card(build, place)
     found, content = read_signoffs(folder), folder.manifest.content
