@@ -56,7 +56,6 @@ def hub_fault(path: str, error: Exception, said: Exception | None) -> UserError:
             f"cannot load the data set {path}: it is not in the cache of this machine, and HF_HUB_OFFLINE "
             "forbids to fetch it",
             remedy="Unset HF_HUB_OFFLINE; or fetch it elsewhere, and name its folder.",
-            exit_code=Exit.PROVIDER,
         )
     if said is not None:
         import huggingface_hub
