@@ -25,6 +25,7 @@ Examples:
   datakit init train.csv --into my_project
   datakit init data/dataset_info.json --dataset receipts
   datakit init owner/name                        # of the Hugging Face hub
+  datakit init owner/name --subset small --split test
   datakit init --example screens
   datakit init --example films --from medical
 """

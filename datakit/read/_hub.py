@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -107,17 +108,11 @@ def loaded(source: HubSource, split: str | None) -> Any:
     Raises UserError for what the package or the hub refuses.
     """
     try:
-        import datasets
+        import datasets  # noqa: F401
     except ImportError:
         raise missing_extra(*DATASETS, "Reading data sets of the hub") from None
-    _quiet(datasets)
-    if not source.stamps:
-        dataset = _fetched(source)
-    else:
-        try:
-            dataset = _of_folder(source)
-        except Exception as error:  # the package raises anything, even IndexError for a set without rows
-            raise load_fault(source.path, error, "Does it hold rows, and was it saved to its end?") from None
+    with _quiet():
+        dataset = _of_folder(source) if source.stamps else _fetched(source)
     if isinstance(dataset, dict):
         return _part(dataset, source.path, split)
     if split is not None:
@@ -143,20 +138,34 @@ def features_of(dataset: Any) -> dict[str, Any]:
     return dataset.features.to_dict() if dataset.features is not None else {}
 
 
-def _quiet(datasets: Any) -> None:
+@contextmanager
+def _quiet() -> Iterator[None]:
     """No bars where nobody watches them, and no warning of a card whose head has no settings."""
-    if not sys.stderr.isatty():
+    import datasets
+
+    cards, hides = logging.getLogger("huggingface_hub.repocard"), not sys.stderr.isatty()
+    before, hides = cards.level, hides and not datasets.are_progress_bars_disabled()
+    cards.setLevel(logging.ERROR)
+    if hides:
         datasets.disable_progress_bars()
-    logging.getLogger("huggingface_hub.repocard").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        cards.setLevel(before)
+        if hides:
+            datasets.enable_progress_bars()
 
 
 def _of_folder(source: HubSource) -> Any:
     import datasets
 
-    if _is_saved(Path(source.path)):
-        return datasets.load_from_disk(source.path)
-    # streamed: the package's cache keeps what a file held before it was changed
-    return datasets.load_dataset(source.path, name=source.subset, streaming=True)
+    try:
+        if _is_saved(Path(source.path)):
+            return datasets.load_from_disk(source.path)
+        # streamed: the package's cache keeps what a file held before it was changed
+        return datasets.load_dataset(source.path, name=source.subset, streaming=True)
+    except Exception as error:  # the package raises anything, even IndexError for a set without rows
+        raise load_fault(source.path, error, "Does it hold rows, and was it saved to its end?") from None
 
 
 def _fetched(source: HubSource) -> Any:

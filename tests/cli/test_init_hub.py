@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
@@ -37,10 +38,8 @@ def init_at(url: str, folder: Path, *words: str) -> subprocess.CompletedProcess[
     return run_at(url, folder, "-m", "datakit.cli", "init", *words)
 
 
-@pytest.fixture
-def pets(tmp_path: Path) -> Path:
+def pets(folder: Path) -> Path:
     """A set of two configurations with two columns of classes and no column that is called a label."""
-    folder = tmp_path / "pets"
     features = datasets.Features(
         photo=datasets.Image(),
         species=datasets.ClassLabel(names=["猫", "狗"]),
@@ -57,6 +56,15 @@ def pets(tmp_path: Path) -> Path:
             embedded.to_parquet(folder / config / f"{split}.parquet")
             files += f"  - split: {split}\n    path: {config}/{split}.parquet\n"
     (folder / "README.md").write_text(f"---\nconfigs:\n{files}---\n")
+    return folder
+
+
+def picture_files(folder: Path) -> Path:
+    """A set without tables: a folder for each label."""
+    for label, number in itertools.product(("猫", "狗"), range(3)):
+        path = folder / "train" / label / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64), (number * 60, 90, len(label))).save(path)
     return folder
 
 
@@ -103,63 +111,68 @@ def inits_at(url: str, folder: Path, *all_words: list[str]) -> list[tuple[int, s
     return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def test_what_a_hub_does_not_give_is_told_with_its_remedy_and_leaves_nothing(tmp_path: Path) -> None:
-    refused = {"owner/private": 401, "owner/gated": 403}
-    with HubOfData({}, refused) as hub:
-        missing, private, gated = inits_at(
-            hub.url, tmp_path, ["owner/shpo"], ["owner/private"], ["owner/gated"]
-        )
-    assert missing[0] == private[0] == 2
-    for name, (_, output, _) in {"shpo": missing, "private": private}.items():
-        assert f"cannot load the data set owner/{name}: the hub has none of that name" in output
-        assert "HF_TOKEN" in output
-    assert gated[0] == 5
-    assert "agreed to its terms" in gated[1]
-    assert not list(tmp_path.glob("*-project"))
+@dataclass
+class Asked:
+    """What several `datakit init` said, by the name and options that they were given."""
+
+    folder: Path
+    url: str
+    told: dict[str, tuple[int, str, float]]
 
 
-def test_a_hub_that_cannot_be_reached_is_told_at_once_and_what_was_fetched_is_read(
-    tmp_path: Path, pets: Path
-) -> None:
-    with HubOfData({"owner/pets": pets}) as hub:
-        url = hub.url
-        assert inits_at(url, tmp_path, ["owner/pets", "--subset", "few"])[0][0] == 0
-    there, other = inits_at(
-        url, tmp_path, ["owner/pets", "--subset", "few", "--into", "again"], ["owner/other"]
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    """All asked in one process, since starting one takes most of the time."""
+    folder = tmp_path_factory.mktemp("hub")
+    sets = {"owner/pets": pets(folder / "pets"), "owner/files": picture_files(folder / "files")}
+    asked = (
+        *("owner/shpo", "owner/private", "owner/gated", "owner/files", "owner/pets"),
+        *(f"owner/pets --subset few --split {split}" for split in ("tset", "test")),
     )
+    with HubOfData(sets, refused={"owner/private": 401, "owner/gated": 403}) as hub:
+        told = inits_at(hub.url, folder, *map(str.split, asked))
+    return Asked(folder, hub.url, dict(zip(asked, told, strict=True)))
+
+
+def test_what_a_hub_does_not_give_is_told_with_its_remedy_and_leaves_nothing(asked: Asked) -> None:
+    for name in ("owner/shpo", "owner/private"):
+        code, output, _ = asked.told[name]
+        assert code == 2
+        assert f"cannot load the data set {name}: the hub has none of that name" in output
+        assert "HF_TOKEN" in output
+    code, output, _ = asked.told["owner/gated"]
+    assert code == 5
+    assert "agreed to its terms" in output
+    assert {path.name for path in asked.folder.glob("*-project")} == {"pets-project", "files-project"}
+
+
+def test_configurations_splits_and_classes_of_a_set_are_chosen_by_name(asked: Asked) -> None:
+    _, several, _ = asked.told["owner/pets"]
+    assert "has several configurations: few, many" in several
+    assert "--subset" in several
+    _, misspelt, _ = asked.told["owner/pets --subset few --split tset"]
+    assert "Did you mean `test`?" in misspelt
+    assert "--split" in misspelt
+    code, found, _ = asked.told["owner/pets --subset few --split test"]
+    assert code == 0, found
+    assert "2 labels, Chinese; to classify pictures" in found
+    assert "took the column `species` for the label (--label-column colour)" in found
+    recipe = (asked.folder / "pets-project" / "recipes" / "pets.yaml").read_text("utf-8")
+    assert "{path: owner/pets, subset: few, split: test, label: species}" in recipe
+
+
+def test_recipe_of_a_set_of_picture_files_does_not_lead_into_the_package_s_cache(asked: Asked) -> None:
+    _, found, _ = asked.told["owner/files"]
+    assert "6 pictures, 2 labels, Chinese; to classify pictures." in found
+    assert "metadata block" not in found
+    recipe = (asked.folder / "files-project" / "recipes" / "files.yaml").read_text("utf-8")
+    assert "- read.hub: {path: owner/files}\n" in recipe
+
+
+def test_a_hub_that_cannot_be_reached_is_told_at_once_and_what_was_fetched_is_read(asked: Asked) -> None:
+    there, other = inits_at(asked.url, asked.folder, ["owner/files", "--into", "again"], ["owner/other"])
     assert there[0] == 0, there[1]
     assert other[0] == 5
-    assert f"the hub {url} cannot be reached" in other[1]
+    assert f"the hub {asked.url} cannot be reached" in other[1]
     assert "HF_ENDPOINT" in other[1]
-    assert other[2] < 5
-
-
-def test_configurations_splits_classes_and_picture_files_of_sets_become_recipes(
-    tmp_path: Path, pets: Path
-) -> None:
-    for label, number in itertools.product(("猫", "狗"), range(3)):
-        path = tmp_path / "files" / "train" / label / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (64, 64), (number * 60, 90, len(label))).save(path)
-    with HubOfData({"owner/pets": pets, "owner/files": tmp_path / "files"}) as hub:
-        whole, part, several, files = inits_at(
-            hub.url,
-            tmp_path,
-            ["owner/pets"],
-            ["owner/pets", "--subset", "few", "--split", "tset"],
-            ["owner/pets", "--subset", "few", "--split", "test"],
-            ["owner/files"],
-        )
-    assert "has several configurations: few, many" in whole[1]
-    assert "--subset" in whole[1]
-    assert "Did you mean `test`?" in part[1]
-    assert "--split" in part[1]
-    assert several[0] == 0, several[1]
-    assert "2 labels, Chinese; to classify pictures" in several[1]
-    assert "took the column `species` for the label (--label-column colour)" in several[1]
-    recipe = (tmp_path / "pets-project" / "recipes" / "pets.yaml").read_text("utf-8")
-    assert "{path: owner/pets, subset: few, split: test, label: species}" in recipe
-    assert "6 pictures, 2 labels, Chinese; to classify pictures." in files[1]
-    assert "metadata block" not in files[1]
-    recipe = (tmp_path / "files-project" / "recipes" / "files.yaml").read_text("utf-8")
-    assert "- read.hub: {path: owner/files}\n" in recipe, "a recipe that leads into the package's cache"
+    assert other[2] < 5, "the package alone tries for 25 s"
