@@ -32,8 +32,8 @@ class Hub(RowReader):
 
     `path` is the name of a data set on the hub (`owner/name`) or a folder: one that `save_to_disk` wrote, one
     that emit.hub wrote, or a copy of a hub's (README.md and its tables). Needs the extra `hub`. Class numbers
-    become their names. Pictures inside the data set are written once each, by content, to `pictures/` in the
-    result store's folder; further columns are kept as read.parquet does.
+    become their names. Pictures inside the data set, or beside it as files on the hub, are written once each,
+    by content, to `pictures/` in the result store's folder; further columns are kept as read.parquet does.
 
     Reasons of rejection: those of read.parquet. `source_file` is the `path`, `source_line` the row, from 1.
     """
@@ -73,5 +73,5 @@ class Hub(RowReader):
         self, root: Path, context: StepContext, base: Path | None = None, beside: Path | None = None
     ) -> EmbeddedImages:
         own = self.image_root is None and base is None
-        kind = CachedImages if is_hub_name(self.path, context) else EmbeddedImages
+        kind = CachedImages if own and is_hub_name(self.path, context) else EmbeddedImages
         return kind(context.path(self.path) if own else root, context, base)
