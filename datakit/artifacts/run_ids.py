@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from datakit.artifacts import names
+from datakit.core.errors import UserError
 from datakit.core.regular_files import read_regular
 
 RUNS = "-runs"
@@ -60,16 +61,23 @@ def answer_files(folders: Iterable[Path], source: str) -> list[Path]:
     """The files of answers to a source in folders: those that name their run, and those of earlier names.
 
     Earlier versions wrote `predictions_<source>.jsonl`, and into the folder of a run `predictions.jsonl`. Of
-    files that hold the same bytes the one that names its run is listed.
+    files that hold the same bytes the one that names its run is listed. Raises UserError for a folder that
+    has such a name.
     """
     stem, _, suffix = names.PREDICTIONS.rpartition(".")
     earlier = {names.PREDICTIONS, f"{stem}_{source}.{suffix}"}
     files = [
         path
         for path in sorted(path for folder in folders for path in folder.rglob(f"{stem}*.{suffix}"))
-        if path.is_file()
-        and (path.name in earlier or path.name == predictions_name(source, path.parent.name))
+        if path.name in earlier or path.name == predictions_name(source, path.parent.name)
     ]
+    for path in files:
+        if path.is_dir():
+            raise UserError(
+                f"{path} is a folder, where a file of answers is expected",
+                remedy="Move it away. Answers are made by: datakit predict BUILD",
+            )
+    files = [path for path in files if path.is_file()]
     named = {_digest(path) for path in files if path.name not in earlier}
     return [path for path in files if path.name not in earlier or _digest(path) not in named]
 

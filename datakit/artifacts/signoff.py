@@ -91,8 +91,8 @@ def read_signoffs(build: BuildFolder) -> SignOffs:
 
 
 def sign(build: BuildFolder, name: str) -> SignOff:
-    """The signature, appended to the file. Raises UserError for a build whose files are not as they were
-    built, and for a name that is none."""
+    """The signature, appended to the file; where the name has signed this very data, the one that is there.
+    Raises UserError for a build whose files are not as they were built, and for a name that is none."""
     if not name.strip() or has_controls(name) or "\n" in name:
         raise UserError("the name of who signs is missing", remedy='Give it: --name "Wang Fang"')
     if changed := changed_files(build):
@@ -100,6 +100,8 @@ def sign(build: BuildFolder, name: str) -> SignOff:
             f"{build.path} is not as it was built: {shown_changes(changed)}",
             remedy=f"{_REBUILD} Then review and sign that.",
         )
+    if earlier := signature_of(build, name):
+        return earlier
     try:
         one = SignOff(
             build=build.report.name, name=name.strip(), date=utc_now(), content=build.manifest.content
@@ -119,6 +121,12 @@ def sign(build: BuildFolder, name: str) -> SignOff:
         line = json.dumps(one.model_dump(), ensure_ascii=False).encode() + b"\n"
         file.write(line if not data or data.endswith(b"\n") else b"\n" + line)
     return one
+
+
+def signature_of(build: BuildFolder, name: str) -> SignOff | None:
+    """The one under this very data by that name."""
+    found = read_signoffs(build).of(build.manifest.content)
+    return next((one for one in found if one.name == name.strip()), None)
 
 
 def require_signoff(build: BuildFolder) -> None:

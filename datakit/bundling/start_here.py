@@ -14,6 +14,7 @@ from datakit.artifacts.ablation_record import Job
 from datakit.artifacts.needs import PACKAGES, SERVER_VERSIONS, TRAINER_VERSION, Needs
 from datakit.artifacts.packed_ablation import PackedAblation
 from datakit.core.clock import rough_duration
+from datakit.core.counted import counted
 from datakit.core.scripts import shell_words
 from datakit.training.forecast import starting_s
 
@@ -108,7 +109,13 @@ def _template(name: str = "start_here.md.j2") -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"gib": _gib, "gb": gigabytes, "duration": rough_duration, "code": _code}
+    environment.filters |= {
+        "gib": _gib,
+        "gb": gigabytes,
+        "duration": rough_duration,
+        "code": _code,
+        "counted": counted,
+    }
     return environment.get_template(name)
 
 
@@ -120,8 +127,8 @@ def _listed(name: str, files: list[str]) -> Iterator[str]:
     yield from (f"`{path}`: {note}" for path, note in _NOTES.items() if path in set(files))
     yield from (f"`{path}`" for path in files if "/" not in path and path not in _NOTES)
     yield f"`{name}/`, the data set: " + ", ".join(f"`{path.removeprefix(f'{name}/')}`" for path in data)
-    yield f"`{name}/images/`: {len(pictures):,} pictures, none larger than the training takes"
-    yield f"`datakit/`: {len(code):,} files of datakit's own code"
+    yield f"`{name}/images/`: {counted(len(pictures), 'picture')}, none larger than the training takes"
+    yield f"`datakit/`: {counted(len(code), 'file')} of datakit's own code"
 
 
 def _gib(size: float) -> str:

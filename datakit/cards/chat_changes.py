@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
@@ -40,7 +41,7 @@ class Spread(BaseModel):
     """Characters of texts."""
 
     mean: float
-    median: int
+    median: int | float
     p95: int
     longest: int
 
@@ -182,9 +183,10 @@ def _spread(chats: Iterable[_Chat], at: int) -> Spread:
     sizes = sorted(chat.chars[at] for chat in chats if chat.is_training)
     if not sizes:
         return Spread(mean=0, median=0, p95=0, longest=0)
+    middle = median(sizes)
     return Spread(
         mean=round(sum(sizes) / len(sizes), 1),
-        median=sizes[len(sizes) // 2],
+        median=int(middle) if middle == int(middle) else middle,
         p95=sizes[min(len(sizes) * 95 // 100, len(sizes) - 1)],
         longest=sizes[-1],
     )

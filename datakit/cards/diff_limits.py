@@ -34,6 +34,10 @@ def _share(count: int, whole: int) -> Amount:
     return Amount((math.inf if count else 0.0) if whole == 0 else count / whole, count)
 
 
+def _of_both(count: int, diff: Diff) -> Amount | None:
+    return _share(count, diff.records_in_both) if diff.records_in_both else None
+
+
 def _length(what: str) -> Callable[[Diff], Amount | None]:
     def amount(diff: Diff) -> Amount | None:
         if diff.prompts is None:
@@ -71,17 +75,17 @@ def fall(score: ScoreChange) -> float:
 def _chats(of: Callable[[Diff], Some | None]) -> Measure:
     def amount(diff: Diff) -> Amount | None:
         some = of(diff)
-        return None if some is None else _share(some.count, diff.records_in_both)
+        return None if some is None else _of_both(some.count, diff)
 
     return amount
 
 
 MEASURES: dict[str, Measure] = {
-    "labels": lambda diff: _share(sum(move.count for move in diff.labels), diff.records_in_both),
-    "splits": lambda diff: _share(sum(move.count for move in diff.splits), diff.records_in_both),
+    "labels": lambda diff: _of_both(sum(move.count for move in diff.labels), diff),
+    "splits": lambda diff: _of_both(sum(move.count for move in diff.splits), diff),
     "added": lambda diff: _share(diff.added.count, diff.records_before),
     "removed": lambda diff: _share(diff.removed.count, diff.records_before),
-    "changed": lambda diff: _share(diff.changed.count, diff.records_in_both),
+    "changed": lambda diff: _of_both(diff.changed.count, diff),
     "prompts": _chats(lambda diff: diff.prompts),
     "answers": _chats(lambda diff: diff.answers),
     "balance": _balance,
@@ -91,6 +95,8 @@ MEASURES: dict[str, Measure] = {
     "score_drop": _score_drop,
 }
 """Name -> what it measures; `datakit diff --help` says it in words."""
+_OF_BOTH = ("labels", "splits", "changed", "prompts", "answers")
+"""What is said of records of both builds."""
 _SHARES = ("balance", "prompt_length", "answer_length", "score_drop")
 
 
@@ -137,17 +143,22 @@ def passed(diff: Diff, limits: Iterable[Limit]) -> list[str]:
     for limit in limits:
         amount = MEASURES[limit.name](diff)
         if amount is None:
-            raise UserError(f"`{limit.text}` cannot be told: {_missing(limit.name)}", remedy=_LEAVE_OUT)
+            why, remedy = _missing(limit.name, diff)
+            raise UserError(f"`{limit.text}` cannot be told: {why}", remedy=remedy)
         value = amount.share if limit.is_share or amount.count is None else amount.count
         if value is not None and value > limit.most:
             sentences.append(f"{limit.text}: {_shown(amount, limit.name)}")
     return sentences
 
 
-def _missing(name: str) -> str:
+def _missing(name: str, diff: Diff) -> tuple[str, str]:
+    """Why a limit cannot be told, and what to do."""
     if name == "score_drop":
-        return "the ledger has no scores of both builds for one part"
-    return "one of the builds has emitted no chats"
+        return "the ledger has no scores of both builds for one part", _LEAVE_OUT
+    if not diff.records_in_both and name in _OF_BOTH:
+        words = f"the builds {diff.before} and {diff.after} have no record in common"
+        return words, "Are these the builds that you mean? Limits for others: added, removed, balance."
+    return "one of the builds has emitted no chats", _LEAVE_OUT
 
 
 def _shown(amount: Amount, name: str) -> str:

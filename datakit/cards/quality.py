@@ -94,7 +94,7 @@ def _lengths_by_class(build: BuildFolder, spread: Spread) -> list[Block]:
     table = collect(
         build.main.filter(pl.col(LABEL).is_not_null())
         .group_by(LABEL)
-        .agg(pl.len().alias("prompts"), chars.min().alias("least"), _middle(chars), chars.max().alias("most"))
+        .agg(pl.len().alias("prompts"), least=chars.min(), median=chars.median(), most=chars.max())
         .sort(pl.col("most").cast(pl.Int64) - pl.col("least").cast(pl.Int64), LABEL, descending=[True, False])
     )
     if table.height < 2:
@@ -104,13 +104,12 @@ def _lengths_by_class(build: BuildFolder, spread: Spread) -> list[Block]:
         most_classes=MOST_CLASSES,
         height=table.height,
     )
-    rows = table.head(MOST_CLASSES).rows()
+    rows = [
+        [label, prompts, least, _number(median), most]
+        for label, prompts, least, median, most in table.head(MOST_CLASSES).rows()
+    ]
     head = [t("class"), t("prompts"), t("shortest prompt"), t("median"), t("longest prompt")]
     return [Text(words + (more if table.height > MOST_CLASSES else t(" By class:"))), Table(head, rows)]
-
-
-def _middle(number: pl.Expr) -> pl.Expr:
-    return number.quantile(0.5, interpolation="nearest").cast(pl.Int64).alias("median")
 
 
 def _rungs(build: BuildFolder) -> list[Block]:

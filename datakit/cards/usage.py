@@ -190,7 +190,7 @@ def training_section(build: BuildFolder) -> Section:
             CodeBlock("llamafactory-cli train train.yaml", "bash"),
         ]
     if build.data_files:
-        first = next(iter(build.data_files.values())).file
+        first = json.dumps(next(iter(build.data_files.values())).file, ensure_ascii=False)
         blocks += [
             Text(
                 t(
@@ -199,7 +199,7 @@ def training_section(build: BuildFolder) -> Section:
                 )
             ),
             CodeBlock(
-                f'import json\n\nwith open({json.dumps(first)}, encoding="utf-8") as file:\n'
+                f'import json\n\nwith open({first}, encoding="utf-8") as file:\n'
                 "    rows = json.load(file)\n"
                 'print(rows[0]["messages"][-1]["content"])',
                 "python",

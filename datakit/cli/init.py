@@ -25,6 +25,7 @@ Examples:
   datakit init train.csv --into my_project
   datakit init data/dataset_info.json --dataset receipts
   datakit init owner/name                        # of the Hugging Face hub
+  datakit init owner/name --subset small --split test
   datakit init --example screens
   datakit init --example films --from medical
 """
@@ -59,6 +60,8 @@ say where your data is: datakit init PATH
 )
 @click.option("--encoding", metavar="NAME", help="Of a text file, such as gbk, where it cannot be told.")
 @click.option("--dataset", metavar="NAME", help="Which data set of a dataset_info.json.")
+@click.option("--subset", metavar="NAME", help="Which configuration of a data set of the hub.")
+@click.option("--split", metavar="NAME", help="Which part of a data set of the hub; train if not given.")
 @click.option("--no-build", is_flag=True, help="Make the project only, without its first build.")
 @click.option("--open", "opens", is_flag=True, help="Open the card in a browser, from a terminal.")
 @click.option("--example", is_flag=True, help="Make the shipped example's project; PATH is its folder.")
@@ -106,6 +109,8 @@ def _own(path: str, as_json: bool, given: dict[str, Any]) -> int:
         given["image_root"],
         given["encoding"],
         given["dataset"],
+        given["subset"],
+        given["split"],
     )
     project = start_with(path, given["into"], asked)
     if not as_json:

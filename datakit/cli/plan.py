@@ -26,9 +26,9 @@ Examples:
 """
 
 _LEGEND = (
-    "Of the records that come in, those `cached` have a result and those `to do` have none; equal records\n"
-    "share a call. <= is a bound: the figure is known when the steps before have been done. A dot is none,\n"
-    "or, after the last step with calls, not counted."
+    "Of the records that come in and pass, those `cached` have a result and those `to do` have none; equal\n"
+    "records share a call. <= is a bound: the figure is known when the steps before have been done. A dot\n"
+    "is none, or, after the last step with calls, not counted."
 )
 _FIGURES = ("calls", "calls_at_most", "cost_usd", "cost_usd_at_most", "cost_usd_range", "wall_s")
 """What the JSON tells of the whole plan."""

@@ -30,7 +30,7 @@ def command(build: Path, name: str | None, as_json: bool) -> int:
     """
     from datakit.artifacts.build_folder import BuildFolder
     from datakit.artifacts.changed_files import changed_files, shown_changes
-    from datakit.artifacts.signoff import read_signoffs, sign
+    from datakit.artifacts.signoff import read_signoffs, sign, signature_of
     from datakit.cards.current import is_current, pages_in, places, write_current_card
     from datakit.cli.tables import print_json
     from datakit.core.counted import counted
@@ -46,7 +46,11 @@ def command(build: Path, name: str | None, as_json: bool) -> int:
     cards: list[Path] = []
     if name is not None:
         cards = [place for place in places(folder) if is_current(folder, place)]
+        before = signature_of(folder, name)
         sign(folder, name)
+        if before is not None:
+            words = f"has signed this data already, on {before.date}; nothing was added"
+            click.echo(f"Note: {before.name} {words}", err=True)
         for place in cards:
             write_current_card(build, place)
     found, content = read_signoffs(folder), folder.manifest.content

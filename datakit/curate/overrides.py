@@ -22,7 +22,7 @@ from datakit.core.step_account import StepAccount
 from datakit.core.step_context import StepContext
 from datakit.core.suspect_columns import REVIEWED_BY
 from datakit.core.transform import Columns, Renderer, TableTransform
-from datakit.core.wording import later, t
+from datakit.core.wording import later, t, told
 from datakit.curate._belonging import PSEUDO, REVIEWED, SOURCE, gives_source
 from datakit.curate._decisions import Outcome, decided
 from datakit.curate._moved import now_under
@@ -366,7 +366,7 @@ def _decided(row: Mapping[str, Any]) -> str:
 
 
 def _why_not(fault: Mapping[str, Any]) -> str:
-    return f"{t(_FAULTS[fault['why']])}{t('. ')}{fault['hint']}".strip()
+    return f"{t(_FAULTS[fault['why']])}{t('. ')}{told(fault['hint'])}".strip()
 
 
 _DECIDED = {"accept": later("accept"), "drop": later("drop")}

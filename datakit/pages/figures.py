@@ -57,7 +57,7 @@ def spreads(frame: pl.LazyFrame, values: Mapping[str, pl.Expr]) -> dict[str, Spr
         "count": pl.Expr.count,
         "missing": pl.Expr.null_count,
         "least": pl.Expr.min,
-        "median": partial(pl.Expr.quantile, quantile=0.5, interpolation="nearest"),
+        "median": pl.Expr.median,
         "mean": pl.Expr.mean,
         "high": partial(pl.Expr.quantile, quantile=0.95, interpolation="nearest"),
         "most": pl.Expr.max,

@@ -29,6 +29,7 @@ _PLATE = re.compile(
     r"(?P<number>(?:[DFABCEGHJK][A-HJ-NP-Z0-9O][0-9O]{4}|[0-9O]{5}[DFABCEGHJK]"
     r"|[A-HJ-NP-Z0-9O]{5}|[A-HJ-NP-Z0-9]{4}[挂学警港澳领使]))(?![A-Za-z0-9*款型])"
 )
+_EMBASSY = re.compile(r"使(?P<gap> ?)[0-9]{3}[·.\- ]?[0-9]{3}(?![0-9A-Za-z*.%人元个名次万亿年])")
 _PLATE_WORDS = re.compile(r"车牌|牌照|车辆|号牌|车号|[Pp]late|网约车|司机|座驾|车主|尾号")
 _BEFORE = 10
 _LEAST_DIGITS = 3
@@ -51,11 +52,15 @@ def emails(text: Text) -> Iterator[Span]:
 
 
 def plates(text: Text) -> Iterator[Span]:
-    """Licence plates, those of new-energy vehicles too. `新A12345` in the middle of words is a model,
-    and `新 A12345` is where nothing says that a plate comes."""
+    """Licence plates, those of new-energy vehicles and embassies too. `新A12345` in the middle of words is a
+    model, and `新 A12345` is where nothing says that a plate comes."""
     for match in _PLATE.finditer(text.plain):
         named = _PLATE_WORDS.search(text.plain, max(0, match.start() - _BEFORE), match.start())
         digits = len(re.findall(r"[0-9O]", match["number"]))
         inside = _HAN.match(text.plain[match.start() - 1]) if match.start() else None
         if digits >= _LEAST_DIGITS - bool(named) and (named or not (inside or match["gap"])):
             yield Span("plate", match.start(), match.end(), f"{match['place']}{match['city']}{STARS}")
+    for match in _EMBASSY.finditer(text.plain):
+        named = _PLATE_WORDS.search(text.plain, max(0, match.start() - _BEFORE), match.start())
+        if named or not (match["gap"] or _HAN.match(text.plain[match.start() - 1 : match.start()])):
+            yield Span("plate", match.start(), match.end(), f"使{STARS}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from datakit.personal.addresses import addresses
@@ -13,6 +14,8 @@ from datakit.personal.texts import Text
 
 _LEAST = 2
 """Fewer signs hold nothing."""
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+"""Signs of no width: soft hyphens, spaces and joiners, and marks of direction."""
 _NUMBERS = ((id_numbers, 15), (bank_cards, 15), (couriers, 8), (phones, 4), (plates, 1), (emails, 0))
 """In their order, with the signs of the shortest number that each takes: a number with letters or brackets
 within has shorter parts."""
@@ -26,6 +29,8 @@ def find(text: str, kinds: Collection[Kind] = KINDS) -> list[Span]:
     """
     if len(text) < _LEAST:
         return []
+    if _UNSEEN.search(text):
+        return _found_without_unseen(text, kinds)
     read, taken = Text(text), Taken()
     for finder, least in _NUMBERS:
         for span in finder(read) if read.longest >= least else ():
@@ -39,6 +44,13 @@ def find(text: str, kinds: Collection[Kind] = KINDS) -> list[Span]:
     return sorted(
         (span for span in taken.spans if span.kind in kinds), key=lambda span: (span.start, span.end)
     )
+
+
+def _found_without_unseen(text: str, kinds: Collection[Kind]) -> list[Span]:
+    """The places of a text with signs of no width in it, such as pages put between digits to break lines."""
+    seen = [at for at, sign in enumerate(text) if not _UNSEEN.match(sign)]
+    spans = find("".join(text[at] for at in seen), kinds)
+    return [span._replace(start=seen[span.start], end=seen[span.end - 1] + 1) for span in spans]
 
 
 def replaced(text: str, spans: Sequence[Span]) -> str:

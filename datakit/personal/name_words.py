@@ -11,7 +11,17 @@ _SURNAMES = """
 褚纪项娄舒匡牟佟隋费佘佃占查米池时单成明文华全蔺盛翁房卜阳郁古蒙祁庞兰季尚应曲易鄢危艾葵盖
 鞠晏阙谌揭栾濮冼练麦麻逄戚
 """
-SURNAMES = "".join(_SURNAMES.split())
+_TRADITIONAL = (
+    "張劉陳楊黃趙吳孫馬羅鄭謝許韓馮鄧蕭蔣餘葉蘇呂盧鍾鐘譚陸賈韋鄒閻賴龍賀顧龔錢嚴湯溫莊畢齊塗顏喬歐聶駱藍寧鳳"
+)
+_SIMPLIFIED = (
+    "张刘陈杨黄赵吴孙马罗郑谢许韩冯邓萧蒋余叶苏吕卢钟钟谭陆贾韦邹阎赖龙贺顾龚钱严汤温庄毕齐涂颜乔欧聂骆蓝宁凤"
+)
+TO_SIMPLIFIED = str.maketrans(
+    f"{_TRADITIONAL}舊貼頭國選續圓榮時間買貨單", f"{_SIMPLIFIED}旧贴头国选续圆荣时间买货单"
+)
+"""Common surnames, and signs of the words that begin with one and are no name."""
+SURNAMES = "".join(_SURNAMES.split()) + _TRADITIONAL
 """Surnames of one sign, the common ones."""
 RARE = "时单成明文华全管路常向于解车包简白安金方万武左关甘项查米池房古阳施"
 """Those that begin many other words: before 老师 and the like they are none."""
@@ -51,11 +61,14 @@ _ANNOUNCING = """
 患者姓名 姓名 持卡人 户名 户主 开户名 收款人 付款人 转账给 法人代表 法定代表人 负责人 乘客
 乘车人 乘机人 入住人 预订人 订票人 旅客 购票人 投保人 被保险人 受益人 申请人 报名人 患者
 就诊人 实名认证 骑手 配送员 快递员 派件员 揽件员 司机 护士 客户名 客户 业主 租客 房东
-学生 家长 考生 员工 经办人 审批人 昵称实名 实名
+学生 家长 考生 员工 经办人 审批人 昵称实名 实名 聯絡人 聯繫人 客戶姓名 客戶 戶名 提貨人
 """
 ANNOUNCING = "|".join(sorted(_ANNOUNCING.split(), key=len, reverse=True))
 """What stands before a name."""
-TITLES = "先生|女士|小姐|太太|老师|师傅|医生|大夫|律师|经理|主任|同学|阿姨|叔叔|教授|护士|警官|老板|总监"
+TITLES = (
+    "先生|女士|小姐|太太|老师|师傅|医生|大夫|律师|经理|主任|同学|阿姨|叔叔|教授|护士|警官|老板|总监"
+    "|老師|師傅|醫生|律師|經理|同學|護士|老闆|總監"
+)
 _NOT_ENGLISH_NAMES = """
 Address Avenue Bean Buyer Center Centre Coffee Company Customer Delivery Dior Hotel Inc Ltd Madam
 Martens Member Muscle Number Office Order Pepper Phone Right Road Seller Service Shop Sir Sixty

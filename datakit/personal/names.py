@@ -13,6 +13,7 @@ from datakit.personal.name_words import (
     RARE,
     SURNAMES,
     TITLES,
+    TO_SIMPLIFIED,
 )
 from datakit.personal.spans import Span
 from datakit.personal.texts import Text
@@ -21,7 +22,7 @@ _HAN = "\u4e00-\u9fff"
 _AFTER_TITLE = "|".join(
     (
         rf"(?=$|[^{_HAN}]|收|您|你|的|已|在|于|电话|手机|联系|购买|签收|下单|为|说|请|预|好|来|到",
-        "本人|亲启|启|与|和|给|号码|地址|正|成功|付款|退款|申请|要求|反馈|确认)",
+        "本人|亲启|启|与|和|给|号码|地址|正|成功|付款|退款|申请|要求|反馈|确认|電話|聯|購買|簽收|說|請|與|給|於)",
     )
 )
 """What may follow a title without making it a brand: 李先生牛肉面, 康师傅红烧面."""
@@ -45,8 +46,16 @@ _TITLED = re.compile(
     rf" ?(?P<title>{TITLES}){_AFTER_TITLE}"
 )
 """OCR sets the signs of a name apart: 王 小 明 先生."""
+_DOTTED = re.compile(
+    rf"(?P<name>[{_HAN}]{{2,12}}(?:·[{_HAN}]{{2,8}}?){{1,3}}) ?(?:先生|女士|小姐|太太){_AFTER_TITLE}"
+)
+_LEAD_IN = re.compile(
+    "(?:尊敬的|亲爱的|親愛的|您好|你好|感谢|感謝|联系|聯繫|聯絡|致电|致電|欢迎|恭喜|客户|用户|会员|买家|卖家|乘客|给|请|找|叫|是|由)+"
+)
+_LEAST_DOTTED = 3
 _LEADS = re.compile(
     rf"(?:^|[^{_HAN}]|尊敬的|亲爱的|您好|你好|感谢|联系|致电|给|由|请|找|叫|是|为|与|和|及|向|的|到|人|员|让|被"
+    "|親愛的|感謝|聯絡|聯繫|致電|給|請|為|與|員|讓|客戶|用戶|會員|買家|賣家|歡迎|司機|騎手|患者"
     "|客户|用户|会员|买家|卖家|房东|业主|患者|乘客|主治|欢迎|祝|恭喜|司机|骑手|我)$"
 )
 """What may stand before a name with a title, so that it is no end of another word."""
@@ -66,6 +75,7 @@ _ENGLISH = re.compile(
 def names(text: Text, phones: list[int]) -> Iterator[Span]:
     """Names; `phones` are the places where telephone numbers begin. The mask keeps the surname: 张*."""
     yield from _announced(text)
+    yield from _dotted(text)
     yield from _titled(text)
     yield from _beside(text, phones)
     yield from _english(text)
@@ -82,6 +92,16 @@ def _announced(text: Text) -> Iterator[Span]:
             continue  # 姓名, and on the next line 车牌号：
         if not _is_word(match["surname"], match["given"], is_sure=is_sure):
             yield _chinese(match)
+
+
+def _dotted(text: Text) -> Iterator[Span]:
+    """Names of several parts before a title: 买买提·艾力先生. 北京·王小明先生 is a place and a name."""
+    for match in _DOTTED.finditer(text.plain) if "·" in text.plain else ():
+        lead = _LEAD_IN.match(match["name"])
+        start = lead.end() if lead is not None else 0
+        name = match["name"][start:]
+        if name.index("·") >= _LEAST_DOTTED:
+            yield Span("name", match.start() + start, match.end("name"), f"{name[0]}**")
 
 
 def _titled(text: Text) -> Iterator[Span]:
@@ -120,7 +140,7 @@ def _english(text: Text) -> Iterator[Span]:
 def _is_word(surname: str, given: str, *, is_sure: bool = False) -> bool:
     """Whether a surname and what follows are a word, or begin with one: 方便面 does. 马云飞
     does too, and counts where it is sure that a name comes."""
-    name = surname + given.replace(" ", "")
+    name = (surname + given.replace(" ", "")).translate(TO_SIMPLIFIED)
     return name in NOT_NAMES or (not is_sure and name[:2] in NOT_NAMES)
 
 

@@ -19,10 +19,15 @@ _PROVINCES = frozenset(
     for one in ones
 ) | {"71", "81", "82", "83"}
 _CARD = re.compile(r"[2-69](?<![0-9A-Za-z.*][2-69])(?:[ -]?[0-9]){14,18}(?![0-9A-Za-z*])")
+_AMEX = re.compile(r"3[47][0-9]{2}([ -])[0-9]{6}\1[0-9]{5}")
+"""How American Express sets its fifteen digits; those of no group may be a device's."""
 _BINS = re.compile(r"62|4|5[1-5]|2[2-7]|35|3[47]|6011|65|9558|60|90")
 """How numbers of bank cards begin: China UnionPay, Visa, Mastercard, JCB, American Express, Discover, and
 ICBC's older ones."""
 _MOBILE = re.compile(r"1(?<![*+]1)(?<!\+ 1)[ -]?[3-9](?:[ -]{1,2}[0-9]|[0-9]){9}(?![0-9*])")
+_DOTTED = re.compile(
+    r"1(?<![0-9A-Za-z*+.·]1)[3-9][0-9](?P<dot>[.·])[0-9]{4}(?P=dot)[0-9]{4}(?![0-9A-Za-z*.·])"
+)
 _CODE = re.compile(r"(?<![0-9*])(?P<sure>\(?(?:\+ ?|00)86\)?[ -]?|86[ -])$|(?<![0-9*])86$")
 """What stands before a mobile number, which has no other digit there."""
 _CODE_SIGNS = 8
@@ -95,6 +100,7 @@ def bank_cards(text: Text) -> Iterator[Span]:
             continue
         usual = len(number) != 18 or number.startswith("62")
         usual &= len(number) in (16, 18, 19) and (len(number) < 18 or number[:2] in ("62", "95", "60"))
+        usual |= _AMEX.fullmatch(match[0]) is not None
         if label == CARD or (usual and _passes_luhn(number)):
             yield _span("bank_card", match, f"{number[:4]}{'*' * (len(number) - 8)}{number[-4:]}")
 
@@ -125,6 +131,9 @@ def phones(text: Text) -> Iterator[Span]:
         if is_sure or label == PHONE or (_is_grouped(match[0]) and not _goes_on(view, match)):
             number = _compact(match[0])
             yield Span("phone", start, match.end(), f"{number[:3]}****{number[-4:]}")
+    for match in _DOTTED.finditer(view):
+        if not text.is_amount(match.start()) and text.label(match.start()) not in (ORDER, CARD, ID):
+            yield _span("phone", match, f"{match[0][:3]}****{match[0][-4:]}")
     for match in _ABROAD.finditer(view):
         digits = _compact(match[0])
         if 8 <= len(digits.lstrip("+")) <= 15 and text.label(match.start()) not in (ORDER, COURIER, CARD):

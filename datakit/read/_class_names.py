@@ -24,6 +24,15 @@ def parquet_features(path: Path) -> dict[str, Any]:
     return features if isinstance(features, dict) else {}
 
 
+def class_columns(features: Mapping[str, Any]) -> list[str]:
+    """The columns of one class a row."""
+    return [
+        name
+        for name, feature in features.items()
+        if isinstance(feature, Mapping) and feature.get("_type") == "ClassLabel"
+    ]
+
+
 def with_class_names(frame: pl.DataFrame, features: Mapping[str, Any]) -> pl.DataFrame:
     """The frame with class numbers as their names, inside lists and objects too.
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +20,9 @@ from datakit.core.files import Stamp
 from datakit.core.regular_files import is_special
 from datakit.core.step_context import StepContext
 from datakit.read._class_names import with_class_names
+from datakit.read._embedded import EmbeddedImages
 from datakit.read._files import missing, not_regular
+from datakit.read._hub_faults import hub_fault, load_fault, reached_hub
 
 DATASETS = ("datasets", "hub")
 """The package that reads them, and its extra."""
@@ -32,6 +38,26 @@ class HubSource:
     subset: str | None = None
     revision: str | None = None
     stamps: tuple[Stamp, ...] = ()
+
+
+class CachedImages(EmbeddedImages):
+    """Also pictures that a hub's set holds as files: `datasets` names where they lie in its cache."""
+
+    def one(self, path: Any) -> str:
+        if isinstance(path, dict) and path.get("bytes") is None and _is_cached(path.get("path")):
+            path = {"bytes": Path(path["path"]).read_bytes()}
+        return super().one(path)
+
+
+def _is_cached(path: Any) -> bool:
+    """Whether a path is that of a file in the package's caches. A set may name any path of this machine."""
+    import datasets
+    from huggingface_hub import constants
+
+    if not isinstance(path, str) or not os.path.isabs(path) or "\0" in path:
+        return False
+    real, roots = os.path.realpath(path), (constants.HF_HUB_CACHE, str(datasets.config.HF_DATASETS_CACHE))
+    return os.path.isfile(real) and any(Path(real).is_relative_to(os.path.realpath(root)) for root in roots)
 
 
 def is_hub_name(path: str, context: StepContext) -> bool:
@@ -82,21 +108,11 @@ def loaded(source: HubSource, split: str | None) -> Any:
     Raises UserError for what the package or the hub refuses.
     """
     try:
-        import datasets
+        import datasets  # noqa: F401
     except ImportError:
         raise missing_extra(*DATASETS, "Reading data sets of the hub") from None
-    try:
-        if source.stamps and _is_saved(Path(source.path)):
-            dataset = datasets.load_from_disk(source.path)
-        elif source.stamps:  # streamed: the package's cache keeps what a file held before it was changed
-            dataset = datasets.load_dataset(source.path, name=source.subset, streaming=True)
-        else:
-            dataset = datasets.load_dataset(source.path, name=source.subset, revision=source.revision)
-    except Exception as error:  # the package raises anything, even IndexError for a set without rows
-        words = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(
-            f"cannot load the data set {source.path}: {words[0]}", remedy=_remedy(source)
-        ) from None
+    with _quiet():
+        dataset = _of_folder(source) if source.stamps else _fetched(source)
     if isinstance(dataset, dict):
         return _part(dataset, source.path, split)
     if split is not None:
@@ -107,7 +123,7 @@ def loaded(source: HubSource, split: str | None) -> Any:
 def frames(dataset: Any, rows: int) -> Iterator[pl.DataFrame]:
     """The data set as frames, class numbers as their names; pictures stay encoded (bytes and path)."""
     plain = dataset.with_format("arrow")
-    features = dataset.features.to_dict() if dataset.features is not None else {}
+    features = features_of(dataset)
     tables = (
         (plain[start : start + rows] for start in range(0, len(plain), rows))
         if hasattr(plain, "__len__")
@@ -117,10 +133,50 @@ def frames(dataset: Any, rows: int) -> Iterator[pl.DataFrame]:
         yield with_class_names(pl.DataFrame(pl.from_arrow(table)), features)
 
 
-def _remedy(source: HubSource) -> str:
-    if source.stamps:
-        return "Does it hold rows, and was it saved to its end?"
-    return "Check its name, subset and revision, and the network. A folder of that name is not there either."
+def features_of(dataset: Any) -> dict[str, Any]:
+    """Column -> feature, as the package writes them into files."""
+    return dataset.features.to_dict() if dataset.features is not None else {}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars where nobody watches them, and no warning of a card whose head has no settings."""
+    import datasets
+
+    cards, hides = logging.getLogger("huggingface_hub.repocard"), not sys.stderr.isatty()
+    before, hides = cards.level, hides and not datasets.are_progress_bars_disabled()
+    cards.setLevel(logging.ERROR)
+    if hides:
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        cards.setLevel(before)
+        if hides:
+            datasets.enable_progress_bars()
+
+
+def _of_folder(source: HubSource) -> Any:
+    import datasets
+
+    try:
+        if _is_saved(Path(source.path)):
+            return datasets.load_from_disk(source.path)
+        # streamed: the package's cache keeps what a file held before it was changed
+        return datasets.load_dataset(source.path, name=source.subset, streaming=True)
+    except Exception as error:  # the package raises anything, even IndexError for a set without rows
+        raise load_fault(source.path, error, "Does it hold rows, and was it saved to its end?") from None
+
+
+def _fetched(source: HubSource) -> Any:
+    """A data set of the hub, out of the package's cache where that has it."""
+    import datasets
+
+    with reached_hub(source.path, source.revision) as said:
+        try:
+            return datasets.load_dataset(source.path, name=source.subset, revision=source.revision)
+        except Exception as error:  # as above
+            raise hub_fault(source.path, error, said) from None
 
 
 def _part(splits: Any, path: str, split: str | None) -> Any:
@@ -129,6 +185,7 @@ def _part(splits: Any, path: str, split: str | None) -> Any:
     if split not in splits:
         raise UserError(
             f"the data set {path} has no split `{split}`",
-            remedy=f"{did_you_mean(split, splits)} It has {', '.join(splits)}.".strip(),
+            remedy=f"{did_you_mean(split, splits)} Say which: `split: {next(iter(splits))}`. It has "
+            f"{', '.join(splits)}.".strip(),
         )
     return splits[split]

@@ -193,6 +193,10 @@ class TableReader(Reader):
                 found.append(SourceColumn(key, count, meaning, LOSS if key in WEIGHTS else "", of_turns=True))
         return found
 
+    def class_columns(self, context: StepContext) -> list[str]:
+        """Columns that the source itself says hold classes."""
+        return []
+
     def source_columns(self, context: StepContext) -> list[str]:
         survey = self._survey(self._declared(context))
         return [name for name in (*survey.kinds, *sorted(survey.dialogue)) if name != DIALOGUE]

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+from datakit.core.step_context import StepContext
+from datakit.read._class_names import class_columns, parquet_features
 from datakit.read._parquet import parquet_rows
 from datakit.read._row_reader import RowReader
 from datakit.read._rows import Block
@@ -26,6 +28,9 @@ class Parquet(RowReader):
     """
 
     example: ClassVar[dict[str, Any] | None] = {"path": "../data/part-*.parquet", "id": None}
+
+    def class_columns(self, context: StepContext) -> list[str]:
+        return class_columns(parquet_features(self._declared(context)[0]))
 
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:
         for file in files:

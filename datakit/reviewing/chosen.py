@@ -186,7 +186,11 @@ def _listed(path: Path, ids: Sequence[str] | pl.Series, notes: list[str]) -> set
     try:
         text = decoded(read_regular(path), path, "the list of ids")
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+        raise UserError(
+            f"cannot read {path}: {error.strerror}",
+            remedy="Name a text file with one id a line. Ids of a kind of the verdict: datakit verdict BUILD "
+            "--kind KIND --limit 0 --json | jq -r '.records[].id'",
+        ) from None
     named = {line.strip() for line in text.splitlines() if line.strip()}
     known = set(ids)
     strange = sorted(named - known)

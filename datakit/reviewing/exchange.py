@@ -220,6 +220,13 @@ def _strange(lines: Sequence[OverrideLine], records: PageRecords, path: Path) ->
     stale = [one for one in decisions if one.id in own and not own[one.id].is_of(one.judged)]
     followed = _before_it_was_followed(stale, records)
     stale = [one for one in stale if one not in followed]
+    name = records.build.report.name
+    other = [one for one in stale if one.build and one.build != name]
+    stale = [one for one in stale if one not in other]
+    of_other = f"of the build {other[0].build} and what {name} has under its id is another" if other else ""
+    of_others = (
+        f"of the build {other[0].build} and what {name} has under their ids is another" if other else ""
+    )
     told = []
     for some, single, several in (
         (strange, "is about no record of this build", "are about no record of this build"),
@@ -228,6 +235,7 @@ def _strange(lines: Sequence[OverrideLine], records: PageRecords, path: Path) ->
             "is about a record without a label, which this build left out",
             "are about records without a label, which this build left out",
         ),
+        (other, f"is about a record {of_other}", f"are about records {of_others}"),
         (stale, "is about a record that has changed since", "are about records that have changed since"),
     ):
         if some:

@@ -351,7 +351,11 @@ class Engine:
         self.progress.start(report.name, 0)
         parts = StoredParts(self.store, report.name)
         context = self._context(step).for_step(transform).changed(later=self._later, sub_results=parts)
-        table = transform.apply(frames.lazy(), context)
+        try:
+            table = transform.apply(frames.lazy(), context)
+        except UserError as error:
+            error.where = error.where or f"{step.where}  step {step.number} ({step.name})"
+            raise
         report.notes.update(table.notes)
         if table.suspects is not None:
             self.suspects[step.task] = table.suspects

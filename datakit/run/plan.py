@@ -50,6 +50,7 @@ class StepPlan(BaseModel):
     """Records that come in; None after the last paid step, where a plan stops counting."""
     rejected: int = 0
     cached: int = 0
+    """Records whose stored result lets them pass."""
     to_do: int = 0
     calls: int = 0
     """Pieces of work: questions to a model, or pictures read by OCR and the like. Equal inputs share one.
@@ -256,7 +257,9 @@ def _steps(
             row.records = report.added if report.added and not report.records_in else report.records_in
             row.rejected, row.at_most = sum(report.rejected.values()), uncertain
         if lookup is not None:
-            row.cached, row.calls = lookup.cached, lookup.calls + lookup.open
+            # those that a stored result rejects are told as rejected alone, as the report of a build has them
+            row.cached = lookup.cached if lookup.annotator or report is None else report.cached
+            row.calls = lookup.calls + lookup.open
             if lookup.annotator is not None and uncertain:
                 row.calls = lookup.most
             row.to_do = len(lookup.open_ids) if lookup.annotator else lookup.records - lookup.cached

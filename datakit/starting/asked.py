@@ -46,3 +46,7 @@ class Asked:
     encoding: str | None = None
     dataset: str | None = None
     """Which data set of a dataset_info.json."""
+    subset: str | None = None
+    """Configuration of a data set of the `datasets` package."""
+    split: str | None = None
+    """Part of it that is read."""

@@ -82,8 +82,7 @@ def _task(found: Found, doubts: list[str]) -> Task:
         doubts.append(f"took `{caption}` for what is to be written of a picture (--task {'|'.join(TASKS)})")
         return "caption"
     fields = fields_of(columns)
-    classes = [name for name in fields if columns[name].repeats]
-    if len(fields) == 1 and classes:
+    if _classes(found) and (len(fields) == 1 or _declared(found)):
         return "classify"
     if fields:
         doubts.append(
@@ -108,15 +107,26 @@ def _labels_or_texts(found: Found, doubts: list[str]) -> Task:
 
 def _labelled(found: Found, context: StepContext, doubts: list[str]) -> Found:
     """The same with the one column that may be a class as label. Raises UserError for none."""
-    classes = [name for name in fields_of(found.columns) if found.columns[name].repeats]
-    if len(classes) != 1 or found.source.name == "image_folder":
+    classes = _classes(found)
+    if not classes or (len(classes) > 1 and not _declared(found)) or found.source.name == "image_folder":
         how = "Put pictures into a folder for each label, or" if not found.columns else "Say which:"
         raise UserError(
             f"{found.source.words} has no labels",
             remedy=f"{how} --label-column NAME. {_columns(found)} Captions instead: --task caption",
         )
-    doubts.append(f"took the column `{classes[0]}` for the label (--label-column NAME for another)")
+    other = ", ".join(classes[1:]) or "NAME for another"
+    doubts.append(f"took the column `{classes[0]}` for the label (--label-column {other})")
     return found_in(found.source.having(label=classes[0]), context)
+
+
+def _classes(found: Found) -> list[str]:
+    """Columns that may be classes; those alone that the source calls so, where it does."""
+    fields = fields_of(found.columns)
+    return _declared(found) or [name for name in fields if found.columns[name].repeats]
+
+
+def _declared(found: Found) -> list[str]:
+    return [name for name in fields_of(found.columns) if name in found.classes]
 
 
 def _filled(parts: Decided, doubts: list[str]) -> Decided:

@@ -59,6 +59,8 @@ class Found:
     boxes: int = 0
     box_texts: int = 0
     columns: dict[str, Column] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
+    """Columns that the source itself says hold classes."""
     notes: list[str] = field(default_factory=list)
     """What the reader has to say."""
     looked: Looked = field(default_factory=Looked)
@@ -171,9 +173,10 @@ def _read(source: Source, context: StepContext) -> Found:
             )
         for batch in reader.read(context):
             found.add(batch)
+        found.classes = reader.class_columns(context) if isinstance(reader, TableReader) else []
     except UserError as error:
         remedy = "\n  ".join(filter(None, (error.remedy, *source.doubts)))
-        raise UserError(error.message, remedy=remedy, where=error.where) from None
+        raise UserError(error.message, remedy=remedy, where=error.where, exit_code=error.exit_code) from None
     return found
 
 

@@ -88,10 +88,11 @@ def _options() -> Iterator[None]:
         yield
     except UserError as error:
         options = {"encoding": "--encoding", "image": "--image-column", "label": "--label-column"}
+        options |= {"subset": "--subset", "split": "--split"}
         named = [option for name, option in options.items() if f"`{name}: " in error.remedy]
         said = f"Here that is the option {' and '.join(named)}." if named else ""
         remedy = " ".join(filter(None, (error.remedy, said)))
-        raise UserError(error.message, remedy=remedy, where=error.where) from None
+        raise UserError(error.message, remedy=remedy, where=error.where, exit_code=error.exit_code) from None
 
 
 def _with(result: Decided, doubts: list[str]) -> Decided:

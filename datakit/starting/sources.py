@@ -105,6 +105,8 @@ def _with(source: Source, asked: Asked) -> Source:
         "--image-column": (asked.image_columns, rows),
         "--label-column": (asked.label_column, rows),
         "--dataset": (asked.dataset, source.name == "llamafactory"),
+        "--subset": (asked.subset, source.name == "hub"),
+        "--split": (asked.split, source.name == "hub"),
     }
     if idle := [option for option, (value, is_taken) in said.items() if value and not is_taken]:
         raise UserError(
@@ -118,6 +120,7 @@ def _with(source: Source, asked: Asked) -> Source:
     if asked.image_columns:
         columns = asked.image_columns
         more["image"] = columns[0] if len(columns) == 1 else list(columns)
+    more |= {name: said for name in ("subset", "split") if (said := getattr(asked, name))}
     if asked.label_column:
         more["label"] = asked.label_column
     return source.having(**more)

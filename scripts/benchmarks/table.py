@@ -153,6 +153,18 @@ BENCHMARKS = (
         install='pip install "datakit[ocr]"',
     ),
     Benchmark(
+        "card",
+        "the data card of a finished build alone, from the start of its process to its end",
+        (
+            Figure("card: wall s", "whole/card/wall_s", goal=Goal("<=", 60, "ours", full=True)),
+            Figure("card: CPU s", "whole/card/cpu_s"),
+            Figure("card: peak MB", "whole/card/peak_mb"),
+            Figure("its page: MB", "whole/html_mb", goal=Goal("<=", 15, "ours", full=True)),
+        ),
+        ("--records", "2000", "--json"),
+        ("--records", "1000000", "--json"),
+    ),
+    Benchmark(
         "incremental",
         "a build anew, unchanged and with one record edited, beside a plain loop over its files",
         (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datakit.artifacts.run_ids import predictions_file, predictions_name, run_id, run_of, safe
+from datakit.artifacts.run_ids import answer_files, predictions_file, predictions_name, run_id, run_of, safe
+from datakit.core.errors import UserError
 
 HERE = "http://127.0.0.1:8000/v1"
 
@@ -56,3 +58,12 @@ def test_every_source_and_model_makes_a_name_that_a_folder_takes(source: str, mo
     assert not name.startswith((".", "-"))
     assert name.isprintable()
     assert safe(id_) == id_
+
+
+@pytest.mark.parametrize("name", ["predictions_val.jsonl", "predictions_val_lora-1.jsonl"])
+def test_a_folder_with_the_name_of_a_file_of_answers_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "lora-1" / name).mkdir(parents=True)
+    with pytest.raises(UserError, match=f"{name} is a folder") as caught:
+        answer_files([tmp_path], "val")
+    assert "Move it away" in caught.value.remedy
+    assert answer_files([tmp_path], "train") == []

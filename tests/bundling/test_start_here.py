@@ -54,11 +54,16 @@ def test_needs_disk_memory_and_time_are_reckoned() -> None:
     assert "| memory of the machine | 31.0 GiB |" in text
     assert "| disk of this folder | 18.6 GB | 3 checkpoints of 0.6 GB" in text
     assert "| disk of the base model | 16.6 GB |" in text
-    assert "10 min. Before its first step the pictures of all rows are read: 13,000 by 4 workers" in " ".join(
-        text.split()
+    assert (
+        "10 min. Before its first step the pictures of all rows are read: 13,000 pictures by 4 workers"
+        in " ".join(text.split())
     )
     assert "2,250 steps; 12,000 rows an epoch" in text
     assert "LLaMA-Factory 0.9.5" in text
+    one = " ".join(page(replace(NEEDS, rows=1, pictures=1, workers=1, steps=1, checkpoints=1)).split())
+    assert re.findall(r"\b1 (?:row|picture|worker|step|checkpoint|file)s\b", one) == []
+    assert "1 picture by 1 worker" in one
+    assert "`shop/images/`: 1 picture, none larger" in one
     assert "vllm==0.25.1" in text
 
 

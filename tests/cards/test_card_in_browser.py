@@ -126,6 +126,14 @@ def test_nothing_is_wider_than_a_phone(browser: Any, card: Path, scheme: str) ->
     cut = """[...document.querySelectorAll('.wide')].filter((box) => box.scrollWidth > box.clientWidth + 1)
         .map((box) => box.innerText.slice(0, 80))"""
     assert page.evaluate(cut) == []
+    button = page.locator("table.stacked th.number button").first
+    button.click()
+    assert button.is_visible(), "a table cannot be sorted on a phone"
+    table = page.locator("table.stacked", has=page.locator("th[aria-sort=ascending]"))
+    at = table.locator("th").evaluate_all("all => all.findIndex(head => head.ariaSort)")
+    column = table.locator(f"tbody td:nth-child({at + 1})").all_inner_texts()
+    numbers = [float(cell.replace(",", "")) for cell in column]
+    assert numbers == sorted(numbers)
     page.close()
 
 

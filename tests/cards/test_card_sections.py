@@ -13,6 +13,7 @@ import yaml
 
 from datakit.artifacts.build_folder import BuildFolder
 from datakit.artifacts.report import ServedStep, ServingWork, StepReport
+from datakit.cards.chat_changes import _Chat, _spread
 from datakit.cards.write import write_card
 from datakit.core.answer_forms import ContractFormat
 from datakit.core.contract import AnswerContract
@@ -173,6 +174,20 @@ def test_a_repeat_is_no_second_finding_of_the_verdict(tmp_path: Path) -> None:
     lines = {line.kind: line for line in verdict(build)}
     assert lines["label_unknown"].count == 1
     assert lines["no_image"].words == "1 of 140 have none"
+
+
+def test_a_median_is_the_mean_of_the_middle_two() -> None:
+    found = spread(pl.LazyFrame({"x": [0.9, 0.95, 0.97, 1.0, None]}), pl.col("x"))
+    assert found is not None
+    assert found.median == pytest.approx(0.96)
+    chats = [_Chat(b"", (b"", b""), (size, size), is_training=True) for size in (1, 2, 5, 9)]
+    assert [_spread(chats[:size], 0).median for size in (3, 4)] == [2, 3.5]
+
+
+def test_the_sample_of_a_build_with_a_chinese_name_is_written_as_it_is(tmp_path: Path) -> None:
+    draft = ecom(tmp_path)
+    draft.name = "宠物"
+    assert 'with open("宠物_train.json", encoding="utf-8")' in card(draft)
 
 
 def test_text_below_the_confidence_is_told_apart_from_no_text(tmp_path: Path) -> None:

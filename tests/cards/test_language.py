@@ -17,10 +17,16 @@ from datakit.artifacts.metric_names import METRICS
 from datakit.cards.write import write_card
 from datakit.core import wording
 from datakit.core.blocks import Bullets
+from datakit.core.errors import did_you_mean
 from datakit.core.wording import CATALOGUE, speaking, t, told
 from datakit.curate._pseudo_account import Account, section
+from datakit.curate.overrides import _why_not
 from datakit.evaluation.pooled import HELPS, HURTS, NOISE
 from datakit.pages.writing import mark_outdated
+from datakit.read._beside_chats import UnfilledPlaces
+from datakit.read._box_doubts import BoxDoubts, Numbers
+from datakit.read._boxes import BoxReading
+from datakit.run.emission import _UNSAID
 from tests.support.card_builds import ROOT, Draft, ecom
 
 PACKAGE = ROOT / "datakit"
@@ -52,7 +58,8 @@ WARNING = [
         *("guard/label.py", "guard/_findings.py", "guard/_reason_rewriter.py", "curate/split.py"),
         *("curate/label_noise.py", "curate/_pseudo_account.py", "curate/pseudo_labels.py"),
         *("read/_label_column.py", "read/_text_columns.py", "read/_rows_of_pairs.py"),
-        *("read/coco.py", "read/label_studio.py"),
+        *("read/coco.py", "read/label_studio.py", "read/_boxes.py", "read/_box_doubts.py"),
+        *("read/_beside_chats.py", "run/emission.py", "core/errors.py", "curate/_moved.py"),
         *("render/grounding.py", "render/_questions.py", "mix/general.py", "checking/proposal.py"),
     )
 ]
@@ -180,6 +187,38 @@ def test_every_sentence_of_the_verdict_is_translated_by_its_form(path: Path) -> 
     with speaking("zh"):
         left = [form for form, sample in sentences(path) if not HAN.search(told(sample.lstrip("; ")))]
     assert set(left) <= SPLIT
+
+
+def test_what_is_assumed_and_told_of_boxes_is_translated_whole() -> None:
+    boxes, doubts, chats = BoxReading(None), BoxDoubts(), UnfilledPlaces()
+    boxes.clipped, boxes.tiny, boxes._first, boxes._first_tiny = 2, 3, "a.json:1", "a.json:2"
+    doubts.read_as_pixels("a.json:1", Numbers([(0, 0, 9, 9)], [(1000, 1000)]))
+    doubts.taken_for_upright("a.json:1", (0, 0, 9, 9))
+    turns = [{"role": "user", "content": "<bbox>"}, {"role": "assistant", "content": "<video>"}]
+    chats.look_into({}, {}, [turns, turns[:1]], [1, 2], ())
+    found = [*(str(finding["what"]) for finding in doubts.findings()), *_UNSAID.values()]
+    told_of = [f"3 records {what}, such as a:1" for what in found]
+    with speaking("zh"):
+        said = [told(words, parts=False) for words in (*told_of, *boxes.warnings(), *chats.warnings())]
+    quiet = re.compile(r"`[^`]*`|<\w+>|a(\.json)?:\d|EXIF|render\.chat|ms-swift|objects")
+    assert len(said) == 8
+    assert [words for words in said if re.search("[A-Za-z]", quiet.sub("", words))] == []
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        did_you_mean("退货页", ["退货页面"]),
+        f"`退货页` is not among the 25 labels. {did_you_mean('退货页', ['退货页面'])}",
+        "`退货页` is not among the 25 labels.",
+        "The same stands as `r1`: write that id into the decision.",
+        "The same stands as `r1`, labelled 退货页面: review it there.",
+    ],
+)
+def test_a_hint_beside_a_record_is_translated(hint: str) -> None:
+    with speaking("zh"):
+        assert not re.search("[A-Za-z]{3}", told(hint, parts=False))
+        assert _why_not({"why": "no_record", "hint": hint}).endswith(told(hint))
 
 
 def test_no_form_of_a_noted_sentence_is_left_over() -> None:

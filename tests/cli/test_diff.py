@@ -193,6 +193,18 @@ def test_limits_that_say_nothing_are_refused(datakit: Run, shop: Shop, limit: st
     assert (done.code, said in done.err) == (2, True), done.err
 
 
+def test_limit_of_records_in_both_is_no_passed_check_where_the_builds_share_none(
+    datakit: Run, shop: Shop
+) -> None:
+    one = shop.build("one")
+    shop.rows = [{**row, "id": f"new-{row['id']}"} for row in shop.rows]
+    other = shop.build("other")
+    for name in ("labels", "splits", "changed", "prompts", "answers"):
+        done = datakit("diff", one, other, "--fail-on", f"{name}>0")
+        assert (done.code, "the builds one and other have no record in common" in done.err) == (2, True)
+    assert datakit("diff", one, other, "--fail-on", "removed>1%").code == 1
+
+
 def test_help_names_every_limit(datakit: Run) -> None:
     told = datakit("diff", "--help").out
     assert all(f"\n    {name} " in told for name in MEASURES)

@@ -119,6 +119,28 @@ def test_missing_recipe_names_those_that_are_there(datakit: Run, recipe: Path) -
     assert "toy.yaml" in done.err
 
 
+def test_records_that_a_stored_result_rejects_are_cached_neither_before_a_change_nor_after_it(
+    datakit: Run, project: Path
+) -> None:
+    sides = {"a": (40, 40), "b": (60, 60), "tiny": (4, 4)}
+    for name, size in sides.items():
+        picture(project / f"{name}.png", size=size)
+    rows = [{"id": name, "images": [f"{name}.png"], "label": "甲"} for name in sides]
+    (project / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (project / "templates" / "chat.j2").write_text("<image>?")
+    recipe = project / "recipes" / "shop.yaml"
+    recipe.write_text(
+        "name: shop\nsteps:\n  - read.jsonl: {path: ../rows.jsonl}\n  - guard.image: {min_side_px: 28}\n"
+        "  - render.chat: {prompt: chat.j2, answer: label_only}\nemit: [parquet]\n"
+        "run: {max_reject_rate: 1.0}\n"
+    )
+    assert datakit("build", recipe, "--no-card").code == 0
+    for options in ((), ("--set", "seed=8")):
+        step = plan_of(datakit, recipe, *options)["by_name"]["guard.image"]
+        counts = [step[name] for name in ("records", "rejected", "cached", "to_do")]
+        assert counts == [3, 1, 2, 0], options
+
+
 def test_help_shows_examples(datakit: Run) -> None:
     assert "Examples:" in datakit("plan", "--help").out
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -285,7 +286,9 @@ def test_a_recipe_that_cannot_be_dealt_is_refused(folds: Folds, old: str, new: s
 
 def test_more_folds_than_groups_are_refused(folds: Folds) -> None:
     assert run(["kfold", str(folds.recipe), "--k", "20", "--quiet"]) == 2
-    assert "20 folds cannot be made of 18 records in 15 groups" in folds.capsys.readouterr().err
+    told = folds.capsys.readouterr().err
+    assert "20 folds cannot be made of 18 records in 15 groups" in told
+    assert re.search(r"recipes/\S+\.yaml:\d+:\d+  step \d+ \(curate\.split\)", told), told
 
 
 def test_a_recipe_without_training_is_dealt_and_not_run(folds: Folds) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import pytest
 
 from datakit.core.errors import UserError
+from datakit.core.step_context import StepContext
+from datakit.read._hub import CachedImages
+from datakit.read._images import ImageFault
 
 datasets = pytest.importorskip("datasets")
 SCREENS = Path(__file__).resolve().parents[2] / "examples" / "ecom" / "images"
@@ -122,11 +126,30 @@ def test_a_missing_column_is_named(tmp_path: Path, read: Any) -> None:
         read("read.hub", path="disk", label="lable")
 
 
-def test_a_set_that_the_hub_does_not_answer_for_is_an_error_in_words(
+def test_of_files_that_a_hub_s_set_names_those_in_the_package_s_cache_alone_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    (tmp_path / "hub").mkdir()
+    shutil.copy(ONE, tmp_path / "hub" / "blob")
+    (tmp_path / "hub" / "snapshot.jpg").symlink_to("blob")
+    (tmp_path / "hub" / "out.jpg").symlink_to(TWO)
+    images = CachedImages(tmp_path / "data", StepContext(base=tmp_path, project=tmp_path))
+    kept = images.one({"bytes": None, "path": str(tmp_path / "hub" / "snapshot.jpg")})
+    assert Path(kept).read_bytes() == Path(ONE).read_bytes()
+    assert Path(kept).is_relative_to(tmp_path / ".datakit")
+    for path in (TWO, str(tmp_path / "hub" / "out.jpg"), str(tmp_path / "hub" / ".." / "other.jpg")):
+        with pytest.raises(ImageFault):
+            images.one({"bytes": None, "path": path})
+
+
+def test_a_set_that_may_not_be_fetched_is_an_error_in_words(
     read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match=r"cannot load the data set owner/pictures: .*\n.*name, subset"):
+    with pytest.raises(
+        UserError, match=r"cannot load the data set owner/pictures: .*\n.*Unset HF_HUB_OFFLINE"
+    ):
         read("read.hub", path="owner/pictures", revision="main")
 
 

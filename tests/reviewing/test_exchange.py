@@ -203,6 +203,11 @@ def came(records: PageRecords, tmp_path: Path, capsys: Any, text: str | bytes, *
         ({"id": "gone"}, "1 of 1 decision in {path} is about no record of this build: gone"),
         ({"judged": "0" * 32}, "1 of 1 decision in {path} is about a record that has changed since: r00"),
         (
+            {"judged": "0" * 32, "build": "other"},
+            "1 of 1 decision in {path} is about a record of the build other and what screens has under its "
+            "id is another: r00",
+        ),
+        (
             {"new": "退货页"},
             "1 decision gives `退货页`, which is no label here: r00. Did you mean `退货页面`?",
         ),

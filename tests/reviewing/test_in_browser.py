@@ -115,7 +115,7 @@ def test_keyboard_decides_one_record_after_the_other(page: Tab, tmp_path: Path) 
     assert {row["build"] for row in rows} == {"screens"}
 
 
-@pytest.mark.parametrize("typed", ["tuihuo", "thym", "退货", "退货申请", "thsq", "ｔｈｙｍ　"])
+@pytest.mark.parametrize("typed", ["tuihuo", "tui'huo", "thym", "退货", "退货申请", "thsq", "ｔｈｙｍ　"])
 def test_label_is_found_by_name_alias_pinyin_and_initials(page: Tab, typed: str) -> None:
     cell(page, 0).click()
     page.keyboard.press("r")
@@ -212,6 +212,7 @@ def test_filters_by_label_split_state_and_words(page: Tab) -> None:
         ("退货 第4条", 1),
         ("退款 第4条", 0),
         ("thym", 4),
+        ("tui’huo 第4条", 1),
     ],
 )
 def test_search_finds_what_was_read_asked_or_said_and_every_word_must_be_there(

@@ -84,6 +84,12 @@ def test_choices_are_joined(records: PageRecords, tmp_path: Path) -> None:
     assert ids(records, Choice(findings=("no_image",))) == ["r07"]
 
 
+def test_list_of_ids_that_is_not_there_is_told_with_what_one_is(records: PageRecords, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read") as caught:
+        ids(records, Choice(ids=tmp_path / "none.txt"))
+    assert "one id a line" in caught.value.remedy
+
+
 def test_ids_that_name_no_record_are_told_and_none_at_all_is_an_error(
     records: PageRecords, tmp_path: Path
 ) -> None:

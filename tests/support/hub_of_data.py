@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,20 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support.loopback_http import LoopbackHttp, respond
 
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_REFUSALS = {
+    401: {"X-Error-Message": "Invalid username or password."},
+    403: {"X-Error-Code": "GatedRepo"},
+}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class HubOfData(LoopbackHttp):
-    """Holds the files of a folder as the data set `name`; knows no other."""
+    """Holds the files of folders as data sets by name; `refused` are names with the status that they get."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        self.files = {
-            path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
+    def __init__(self, sets: dict[str, Path], refused: dict[str, int] | None = None) -> None:
+        self.sets = {name: _files_of(folder) for name, folder in sets.items()}
+        self.refused = refused or {}
         self.asked: list[str] = []
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
@@ -31,10 +33,19 @@ class HubOfData(LoopbackHttp):
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                respond(self, *hub.get(self.path))
+                self._answer()
 
             def do_HEAD(self) -> None:
-                respond(self, *hub.get(self.path))
+                self._answer()
+
+            def _answer(self) -> None:
+                status, data, headers = hub.get(self.path)
+                asked = _RANGE.fullmatch(self.headers.get("Range") or "")
+                if status == 200 and asked:
+                    start, end = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
+                    headers = headers | {"Content-Range": f"bytes {start}-{end}/{len(data)}"}
+                    status, data = 206, data[start : end + 1]
+                respond(self, status, data, headers)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -48,38 +59,56 @@ class HubOfData(LoopbackHttp):
     def get(self, target: str) -> tuple[int, bytes, dict[str, str]]:
         path = unquote(urlsplit(target).path)
         self.asked.append(path)
-        about, files = f"/api/datasets/{self.name}", f"/datasets/{self.name}/resolve/"
+        name = _name(path)
+        if name in self.refused:
+            return self.refused[name], b"{}", _REFUSALS[self.refused[name]]
+        if name not in self.sets:
+            return _missing("RepoNotFound")
+        about, below = f"/api/datasets/{name}", f"/datasets/{name}/resolve/"
+        files = self.sets[name]
         if path in (about, *(f"{about}/revision/{word}" for word in ("main", COMMIT))):
-            siblings = [{"rfilename": name} for name in self.files]
-            return _json({"id": self.name, "sha": COMMIT, "siblings": siblings, "private": False, "tags": []})
+            siblings = [{"rfilename": name} for name in files]
+            return _json({"id": name, "sha": COMMIT, "siblings": siblings, "private": False, "tags": []})
         if path.startswith(f"{about}/tree/"):
-            below = path.removeprefix(f"{about}/tree/").partition("/")[2]
-            found = self._tree(f"{below}/" if below else "", "recursive=true" in target.lower())
+            folder = path.removeprefix(f"{about}/tree/").partition("/")[2]
+            found = _tree(files, f"{folder}/" if folder else "", "recursive=true" in target.lower())
             return _json(found) if found else _missing("EntryNotFound")
-        if path.startswith(files):
-            name = path.removeprefix(files).partition("/")[2]
-            return self._file(name) if name in self.files else _missing("EntryNotFound")
-        return _missing("RepoNotFound")
+        file = files.get(path.removeprefix(below).partition("/")[2])
+        return _missing("EntryNotFound") if file is None else (200, file, _marks(file))
 
     def post(self, target: str, body: str) -> tuple[int, bytes, dict[str, str]]:
-        self.asked.append(urlsplit(target).path)
+        path = unquote(urlsplit(target).path)
+        self.asked.append(path)
+        files = self.sets.get(_name(path), {})
         asked = parse_qs(body).get("paths") or json.loads(body or "{}").get("paths", [])
-        return _json([self._entry(name) for name in asked if name in self.files])
+        return _json([_entry(files, name) for name in asked if name in files])
 
-    def _tree(self, below: str, recursive: bool) -> list[dict[str, Any]]:
-        inside = [name for name in self.files if name.startswith(below)]
-        plain = [name for name in inside if recursive or "/" not in name.removeprefix(below)]
-        folders = {below + name.removeprefix(below).partition("/")[0] for name in inside if name not in plain}
-        about = {"type": "directory", "oid": COMMIT, "size": 0}
-        return [*map(self._entry, plain), *({**about, "path": name} for name in sorted(folders))]
 
-    def _entry(self, name: str) -> dict[str, Any]:
-        data = self.files[name]
-        return {"type": "file", "oid": hashlib.sha1(data).hexdigest(), "size": len(data), "path": name}
+def _name(path: str) -> str:
+    """The set's name in a path of the API or of a file."""
+    return "/".join(path.removeprefix("/api").split("/")[2:4])
 
-    def _file(self, name: str) -> tuple[int, bytes, dict[str, str]]:
-        data = self.files[name]
-        return 200, data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
+
+def _files_of(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def _tree(files: dict[str, bytes], below: str, recursive: bool) -> list[dict[str, Any]]:
+    inside = [name for name in files if name.startswith(below)]
+    plain = [name for name in inside if recursive or "/" not in name.removeprefix(below)]
+    folders = {below + name.removeprefix(below).partition("/")[0] for name in inside if name not in plain}
+    about = {"type": "directory", "oid": COMMIT, "size": 0}
+    return [*(_entry(files, name) for name in plain), *({**about, "path": name} for name in sorted(folders))]
+
+
+def _entry(files: dict[str, bytes], name: str) -> dict[str, Any]:
+    data = files[name]
+    return {"type": "file", "oid": hashlib.sha1(data).hexdigest(), "size": len(data), "path": name}
+
+
+def _marks(data: bytes) -> dict[str, str]:
+    return {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
 
 
 def _json(value: Any) -> tuple[int, bytes, dict[str, str]]:

@@ -239,6 +239,13 @@ def test_second_signature_joins_the_first_behind_a_line_without_an_end(guarded: 
     assert [one.name for one in read_signoffs(folder).signed] == ["王芳", "李雷"]
 
 
+def test_who_has_signed_this_data_is_told_so_and_signs_it_once(guarded: Path, capsys: Captured) -> None:
+    for name in ("李雷", " 李雷 ", "韩梅梅"):
+        assert run(["signoff", str(guarded), "--name", name]) == 0
+        assert ("李雷 has signed this data already, on " in capsys.readouterr().err) == (name == " 李雷 ")
+    assert [one.name for one in read_signoffs(BuildFolder(guarded)).signed] == ["李雷", "韩梅梅"]
+
+
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\x1b[31m"])
 def test_name_that_is_none_is_refused(guarded: Path, name: str, capsys: Captured) -> None:
     assert run(["signoff", str(guarded), "--name", name]) == 2

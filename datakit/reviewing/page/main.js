@@ -158,7 +158,7 @@ function askLabel(records) {
 }
 
 function suggest() {
-  const typed = fold(at("new-label").value).replaceAll(" ", "");
+  const typed = bare(fold(at("new-label").value).replaceAll(" ", ""));
   const score = (label) => Math.min(...label.typed.map((form) => {
     const found = fold(form).indexOf(typed);
     return found < 0 ? 9e9 : found * 100 + form.length;

@@ -32,10 +32,13 @@ function fromScript(waiting, number, file) {
 
 const wordsOf = (text) => fold(text).split(/\s+/).filter(Boolean);
 
+// Pinyin is typed with or without the apostrophe between its syllables.
+const bare = (word) => word.replaceAll(/['’‘ʼ`]/g, "") || word;
+
 // Which labels each word may mean: by name, alias, pinyin or initials.
 function namedBy(words) {
   return words.map((word) => new Set(INDEX.labels.flatMap((label, number) =>
-    label.typed.some((form) => form.includes(word)) ? [number] : [])));
+    label.typed.some((form) => form.includes(word) || form.includes(bare(word))) ? [number] : [])));
 }
 
 let searches = 0;
