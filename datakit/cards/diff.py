@@ -105,7 +105,8 @@ class Diff(BaseModel):
 
 
 def diff(before: BuildFolder, after: BuildFolder, *, texts: int = MOST_TEXTS, chats: bool = True) -> Diff:
-    """The differences, records joined by id. Pictures are compared by their names.
+    """The differences, records joined by id. Pictures are compared by what they held when they were built; by
+    their names where a build does not say it.
 
     `texts` is how many changed prompts and answers are told word by word. Without `chats` the emitted rows
     are not read, which takes longer than all the rest.
@@ -167,7 +168,8 @@ def _with_values(build: BuildFolder, columns: list[str]) -> list[str]:
 
 def _differing(before: BuildFolder, after: BuildFolder, name: str) -> pl.Series:
     """Ids of the records of both in which a column differs."""
-    column_before, column_after = (_column(build, name) for build in (before, after))
+    by_content = before.image_digests is not None and after.image_digests is not None
+    column_before, column_after = (_column(build, name, by_content=by_content) for build in (before, after))
     joined = column_before.join(column_after, on="id", suffix="_after", maintain_order="left")
     if column_before.collect_schema()[name] == column_after.collect_schema()[name]:
         different = pl.col(name).ne_missing(pl.col(f"{name}_after"))
@@ -176,10 +178,14 @@ def _differing(before: BuildFolder, after: BuildFolder, name: str) -> pl.Series:
     return pl.Series([id_ for id_, value, later in rows if value != later], dtype=pl.String)
 
 
-def _column(build: BuildFolder, name: str) -> pl.LazyFrame:
+def _column(build: BuildFolder, name: str, *, by_content: bool) -> pl.LazyFrame:
     value = pl.col(name)
     if name == "images":
-        value = value.list.eval(pl.element().str.split("/").list.last())
+        shown = pl.element().str.split("/").list.last()
+        if by_content and build.image_digests is not None:
+            known = collect(build.image_digests.drop_nulls())
+            shown = pl.element().replace_strict(known["path"], known["sha256"], default=shown)
+        value = value.list.eval(shown)
     return build.records.select("id", value.alias(name))
 
 

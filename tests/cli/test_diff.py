@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageOps
 
 from datakit.cards.diff_limits import MEASURES
 from datakit.library import build
@@ -32,6 +34,7 @@ class Shop:
 
     def __init__(self, folder: Path) -> None:
         self.project = make_project(folder)
+        self.root = ROOT / "examples" / "ecom"
         text = (ROOT / "examples" / "ecom" / "train.jsonl").read_text("utf-8")
         self.rows: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()][:60]
 
@@ -40,8 +43,7 @@ class Shop:
         source = self.project / f"{name}.jsonl"
         source.write_text("".join(json.dumps(row) + "\n" for row in self.rows), "utf-8")
         recipe = self.project / "recipes" / f"{name}.yaml"
-        root = ROOT / "examples" / "ecom"
-        recipe.write_text(RECIPE.format(name=name, source=source, root=root, chars=chars), "utf-8")
+        recipe.write_text(RECIPE.format(name=name, source=source, root=self.root, chars=chars), "utf-8")
         return build(recipe, card=False).folder
 
 
@@ -63,6 +65,24 @@ def test_equal_builds_are_the_same(datakit: Run, shop: Shop) -> None:
     assert value["same"]
     assert (value["changed"]["count"], value["columns"], value["classes"]) == (0, {}, [])
     assert "the same records and chats" in datakit("diff", one, other).out
+
+
+def test_a_picture_of_another_content_is_a_change_and_one_of_another_name_is_none(
+    datakit: Run, shop: Shop
+) -> None:
+    pictures = shop.project / "pictures"
+    pictures.mkdir()
+    for row in shop.rows:
+        row["image"] = shutil.copy(shop.root / row["image"], pictures)
+    shop.root = pictures
+    one = shop.build("one")
+    edited, renamed = (Path(row["image"]) for row in shop.rows[:2])
+    ImageOps.mirror(Image.open(edited)).save(edited)
+    shop.rows[1]["image"] = str(renamed.rename(pictures / "another name.jpg"))
+    value = found(datakit, one, shop.build("other"), 1)
+    assert value["columns"] == {"images": {"count": 1, "ids": [shop.rows[0]["id"]]}}
+    limited = datakit("diff", one, shop.project / "build" / "other", "--fail-on", "changed>0")
+    assert limited.code == 1
 
 
 def test_settings_alone_leave_the_records_the_same(datakit: Run, shop: Shop) -> None:
