@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from datakit.artifacts.build_folder import BuildFolder
 from tests.support import own_data
 
 Run = Callable[..., Any]
@@ -84,3 +85,73 @@ def test_numbers_are_told_as_labels_whether_or_not_they_have_a_point(datakit: Ru
         )
         told = datakit("init", table, "--no-build", "--into", f"p{number}").out
         assert ("labels are numbers: write into the label file what each means" in told) == (number < 2)
+
+
+@pytest.mark.fault(
+    "a folder beside the data with more pictures of the same names",
+    "pictures of the data's own folder are taken, and a folder outside it only with a doubt",
+    kind="folders",
+)
+@pytest.mark.parametrize("form", ["csv", "coco"])
+def test_pictures_of_the_data_s_own_folder_win_over_a_fuller_one_beside_it(
+    datakit: Run, tmp_path: Path, form: str
+) -> None:
+    shop, other = tmp_path / "A" / "shop", tmp_path / "A" / "other" / "holiday"
+    names = own_data.pictures(shop / "images", 24)
+    for at, name in enumerate(names):
+        own_data.drawn(other / name, seed=100 + at)
+    for name in names[3:5]:
+        (shop / "images" / name).unlink()
+    sizes = {"width": 64, "height": 64}
+    boxes = [{"id": at, "image_id": at, "category_id": 1, "bbox": [1, 1, 9, 9]} for at in range(24)]
+    document = {
+        "images": [{"id": at, "file_name": name, **sizes} for at, name in enumerate(names)],
+        "annotations": boxes,
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    rows = "image,label\n" + "".join(f"{name},{'ab'[at % 2]}\n" for at, name in enumerate(names))
+    table = shop / ("train.csv" if form == "csv" else "instances.json")
+    table.write_text(rows if form == "csv" else json.dumps(document), "utf-8")
+    told = datakit("init", table, "--no-build", "--into", "inside").out
+    assert f"picture paths start from {shop / 'images'}, for there they are" in told
+    assert "outside the data's folder" not in told
+    for name in names[:13]:
+        (shop / "images" / name).unlink(missing_ok=True)
+    told = datakit("init", table, "--no-build", "--into", "outside").out
+    assert f"picture paths start from {other}, outside the data's folder, in which fewer than half" in told
+    assert "there 24 of 24 do." in told
+    assert "--image-root" in told
+
+
+def test_two_folders_with_pictures_of_the_same_names_are_both_told(datakit: Run, tmp_path: Path) -> None:
+    names = own_data.pictures(tmp_path / "in" / "images", 4)
+    own_data.pictures(tmp_path / "in" / "masks", 3)
+    rows = [{"image": name, "label": "ab"[at % 2]} for at, name in enumerate(names)]
+    table = own_data.lines(tmp_path / "in" / "a.jsonl", rows)
+    told = datakit("init", table, "--no-build").out
+    assert f"pictures of these names are in {tmp_path / 'in' / 'masks'} too" in told
+
+
+def test_paths_as_windows_writes_them_are_read_where_there_is_a_picture(datakit: Run, tmp_path: Path) -> None:
+    names = own_data.pictures(tmp_path / "in" / "deep" / "img", 4)
+    table = tmp_path / "in" / "deep" / "a.csv"
+    rows = "".join(f"img\\{name},{'ab'[at % 2]}\n" for at, name in enumerate(names))
+    table.write_text("image,label\n" + rows, "utf-8")
+    done = datakit("init", table)
+    assert done.code == 0
+    assert "read `\\` as `/` in 4 picture paths, as Windows writes them, such as img\\000.png" in done.out
+    above = table.rename(tmp_path / "in" / "a.csv")
+    assert f"start from {tmp_path / 'in' / 'deep'}" in datakit("init", above, "--no-build", "--into", "b").out
+    table.write_text("image,label\n" + rows.replace("img", "C:\\img"), "utf-8")
+    done = datakit("init", table)
+    assert (done.code, "Their paths have `\\`, as on Windows" in done.err) == (2, True)
+
+
+def test_a_backslash_in_a_name_stays_one(datakit: Run, tmp_path: Path) -> None:
+    own_data.drawn(tmp_path / "in" / "a" / "b.png", seed=1)
+    own_data.drawn(tmp_path / "in" / "a\\b.png", seed=2)
+    table = own_data.lines(tmp_path / "in" / "t.jsonl", [{"image": "a\\b.png", "label": "x"}])
+    done = datakit("init", table, "--into", "p")
+    assert (done.code, "read `\\`" in done.out) == (0, False)
+    (paths,) = BuildFolder.open(Path("p/build/p.limit20")).records.collect()["images"]
+    assert paths.to_list() == [str(tmp_path / "in" / "a\\b.png")]
