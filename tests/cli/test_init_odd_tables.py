@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from PIL import Image
 
 from datakit.artifacts.build_folder import BuildFolder
 from tests.support import own_data
@@ -155,3 +156,77 @@ def test_a_backslash_in_a_name_stays_one(datakit: Run, tmp_path: Path) -> None:
     assert (done.code, "read `\\`" in done.out) == (0, False)
     (paths,) = BuildFolder.open(Path("p/build/p.limit20")).records.collect()["images"]
     assert paths.to_list() == [str(tmp_path / "in" / "a\\b.png")]
+
+
+@pytest.mark.fault(
+    "a table that has its own training and validation parts",
+    "they are told and kept, and its test part neither trains nor validates",
+    kind="splits",
+)
+@pytest.mark.parametrize(
+    ("words", "told", "kept"),
+    [
+        (
+            ["train"] * 6 + ["val"] * 2,
+            "split: 6 train, 2 val (the column `split`), kept",
+            {"train": 6, "val": 2},
+        ),
+        (
+            ["Train"] * 4 + ["dev"] * 2 + ["test"] * 2,
+            "2 records of the test part are left out, of training and of validation",
+            {"train": 4, "val": 2},
+        ),
+        (["train"] * 6 + ["test"] * 2, "the test part is taken for it", {"train": 6, "val": 2}),
+        (["train"] * 6 + ["val", "odd"], "`odd` is none of train, val and test", None),
+        (["train"] * 6 + ["val", "n/a"], "it has words for no value", None),
+    ],
+    ids=["val", "val and test", "test", "another word", "no value"],
+)
+def test_a_table_s_own_split_is_told_and_kept(
+    datakit: Run, tmp_path: Path, words: list[str], told: str, kept: dict[str, int] | None
+) -> None:
+    names = own_data.pictures(tmp_path / "in", 8)
+    rows = [
+        {"image": name, "label": "ab"[at % 2], "split": words[-1 - at], "sum": at}
+        for at, name in enumerate(names)
+    ]
+    done = datakit("init", own_data.lines(tmp_path / "in" / "t.jsonl", rows), "--into", "p")
+    assert (done.code, told in done.out) == (0, True), done.out
+    records = BuildFolder.open(Path("p/build/p.limit20")).records.collect()
+    sides = dict(records["split"].value_counts().iter_rows())
+    assert kept is None or sides == kept
+    text = Path("p/recipes/p.yaml").read_text("utf-8")
+    assert ("given: source_split" in text) == (kept is not None)
+    assert "name: source_split" not in text
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "name"),
+    [("What?", None, "answer"), ("What?", " ", "target"), (None, "x", "answer")],
+)
+def test_rows_without_question_or_answer_are_told_and_left_out(
+    datakit: Run, tmp_path: Path, question: str | None, answer: str | None, name: str
+) -> None:
+    names = own_data.pictures(tmp_path / "in", 8)
+    rows = [
+        {"image": picture, "question": f"What is {at}?", name: f"A {at}."} for at, picture in enumerate(names)
+    ]
+    rows[::2] = [{"image": row["image"], "question": question, name: answer} for row in rows[::2]]
+    done = datakit("init", own_data.lines(tmp_path / "in" / "t.jsonl", rows), "--into", "p", "--no-build")
+    what = "answer" if question else "question"
+    assert f"4 of 8 records have no {what} and are left out until the data has it" in done.out
+    assert datakit("build", "p/recipes/p.yaml", "-q", "--no-card").code == 0
+    assert BuildFolder.open(Path("p/build/p")).records.collect().height == 4
+
+
+def test_floating_point_pictures_are_counted_and_records_apart_from_what_is_none(
+    datakit: Run, tmp_path: Path
+) -> None:
+    data = own_data.folder_by_label(tmp_path / "in", {"cat": 6, "dog": 6})
+    Image.new("F", (64, 64), 0.5).save(data / "cat" / "depth.tif")
+    (data / "cat" / "0readme.txt").write_text("x")
+    done = datakit("init", data, "--into", "p")
+    assert "of 13 pictures that were opened 1 cannot be used (image_unreadable 1)" in done.out
+    assert "First build, of 13 records" in done.out
+    assert "(1 of them left out, 1 more could not be read:" in done.out
+    assert "Ids look like `cat/000.png`" in datakit("why", "p/build/p.limit20", "zzzzzzzz").err
