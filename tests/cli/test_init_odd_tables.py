@@ -161,7 +161,7 @@ def test_a_backslash_in_a_name_stays_one(datakit: Run, tmp_path: Path) -> None:
 @pytest.mark.fault(
     "a table that has its own training and validation parts",
     "they are told and kept, and its test part neither trains nor validates",
-    kind="splits",
+    kind="bounds",
 )
 @pytest.mark.parametrize(
     ("words", "told", "kept"),
