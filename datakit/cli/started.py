@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from datakit.artifacts.build_folder import BuildFolder
+from datakit.artifacts.report import BuildReport
 from datakit.cli.verdict_lines import lines_of
 from datakit.core.counted import counted
 from datakit.core.scripts import shell_words
@@ -58,15 +59,10 @@ def print_next(project: OwnProject, first: FirstBuild | None, *, opens: bool) ->
         click.echo(f"The project is made; its first build stopped:\n{first.fault}", err=True)
     if first is not None and first.result is not None:
         report = first.result.report
-        rejected = sum(sum(step.rejected.values()) for step in report.steps)
-        records = report.steps[0].added
+        records = report.steps[0].records_out
         click.echo(
             f"First build, of {counted(records, 'record')}: {show_path(first.result.folder)}"
-            + (
-                f" ({rejected} left out: {show_path(BuildFolder(first.result.folder).rejects_file)})"
-                if rejected
-                else ""
-            )
+            + _left_out(report, BuildFolder(first.result.folder).rejects_file)
         )
         for line in lines_of(report.verdict, first.result.folder):
             click.echo(line)
@@ -78,6 +74,14 @@ def print_next(project: OwnProject, first: FirstBuild | None, *, opens: bool) ->
     click.echo("\nNext:")
     for line in next_commands(project):
         click.echo(f"  {line}")
+
+
+def _left_out(report: BuildReport, rejects: Path) -> str:
+    """What is no record of the build, in brackets: rows and files beside its records, and those of them."""
+    unread, *later = [sum(step.rejected.values()) for step in report.steps]
+    counts = [f"{sum(later)} of them left out"] if sum(later) else []
+    counts += [f"{unread} more could not be read"] if unread else []
+    return f" ({', '.join(counts)}: {show_path(rejects)})" if counts else ""
 
 
 def next_commands(project: OwnProject) -> list[str]:

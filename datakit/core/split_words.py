@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datakit.core.record import TRAIN, VAL
 
+_TEST = ("test", "testing", "测试集", "测试")
 _WORDS = {
     **dict.fromkeys(("train", "training", "训练集", "训练"), TRAIN),
     **dict.fromkeys(("val", "valid", "validation", "dev", "eval", "验证集", "验证"), VAL),
-    **dict.fromkeys(("test", "testing", "测试集", "测试"), VAL),
+    **dict.fromkeys(_TEST, VAL),
 }
 """Word -> split. Nothing that is called `test` is ever trained on."""
 
@@ -19,3 +20,12 @@ def split_of(word: str) -> str | None:
     ('val', None)
     """
     return _WORDS.get(word.strip().casefold())
+
+
+def is_test(word: str) -> bool:
+    """Whether a word names a test part.
+
+    >>> is_test("Test"), is_test("dev")
+    (True, False)
+    """
+    return word.strip().casefold() in _TEST

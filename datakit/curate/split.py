@@ -66,8 +66,8 @@ class Split(TableTransform):
     General records (mix.general) stay in training. Records whose source has a validation part (folders
     `train/` and `test/`, or a column `given_split` that says train, val or test) stay where they are; only
     those whose source does not say are split. One that is of a group with a record that stays goes where that
-    is; in training, where its group stands on both sides. A source's column `split` does not count, and is
-    warned of where it has a validation part.
+    is; in training, where its group stands on both sides. A source's column `split` counts with
+    `given: source_split`, as readers call it; without that it is warned of where it has a validation part.
 
     With `folds` and `fold` validation is one of so many folds, by the same groups: every record but general
     and pseudo-labelled ones is in exactly one of them, also one without a class or of a given part. `val`,
@@ -91,6 +91,9 @@ class Split(TableTransform):
     """Column or columns: records that share a value in any of them never straddle. In a list column each
     element counts. Null belongs to no group. With `images`, `sha256` or `phash` each of a record's pictures
     counts by what its file holds: one picture in common, under whatever name, keeps two records together."""
+    given: str = GIVEN_SPLIT
+    """Column that says which part its source has a record in, in words such as train, val, dev, test, 验证集;
+    null and blank where it may go to either."""
     ocr_text: str = "ocr_text"
     """Column of what OCR read on a record's pictures, where there is one. Text-only records are compared with
     one another by the columns that enter their prompt, or what users say in the messages that they keep."""
@@ -123,7 +126,8 @@ class Split(TableTransform):
     def inputs(self, context: StepContext) -> tuple[str, ...]:
         tasks = [TASK] if context.tasks and self.stratify else []
         stratify = [self.stratify] if self.stratify else []
-        return tuple(dict.fromkeys(["id", *stratify, *tasks, *self._columns()]))
+        given = [self.given] if self.given != GIVEN_SPLIT else []
+        return tuple(dict.fromkeys(["id", *stratify, *tasks, *self._columns(), *given]))
 
     def optional(self, context: StepContext) -> tuple[str, ...]:
         if self.group is None:
@@ -143,7 +147,7 @@ class Split(TableTransform):
     def apply(self, frame: pl.LazyFrame, context: StepContext) -> Table:
         # Sorted by id, so that nothing below can depend on the order of the records.
         columns = [name for name in self.reads(context) if name in frame.collect_schema()]
-        every = _named(frame.select(columns).sort("id").collect())
+        every = _named(frame.select(columns).sort("id").collect(), self.given)
         if SOURCE not in columns or not (is_pseudo := every[SOURCE].fill_null("") == PSEUDO).any():
             return self._split(frame, every, context)
         table = self._split(frame, every.filter(~is_pseudo), context)
@@ -273,15 +277,20 @@ def _given(small: pl.DataFrame) -> pl.DataFrame:
     return small.filter(pl.col(GIVEN_SPLIT).is_not_null()).select("id", split=GIVEN_SPLIT)
 
 
-def _named(every: pl.DataFrame) -> pl.DataFrame:
+def _named(every: pl.DataFrame, column: str) -> pl.DataFrame:
     """The records with the source's own parts by our words. Raises UserError for a word that names none."""
-    if GIVEN_SPLIT not in every.columns:
+    if column not in every.columns:
         return every
-    said = every[GIVEN_SPLIT].cast(pl.String)
+    if every.schema[column].is_nested():
+        raise UserError(
+            f"the column {column} has {every.schema[column]} and names no split",
+            remedy="Name a column of single words in `given`: train, val or test.",
+        )
+    said = every[column].cast(pl.String)
     words = {word: split_of(word) for word in said.drop_nulls().unique().sort()}
     if strange := [word for word, split in words.items() if split is None and word.strip()]:
         raise UserError(
-            f"the column {GIVEN_SPLIT} says `{visible(strange[0])}`, which is no split",
+            f"the column {column} says `{visible(strange[0])}`, which is no split",
             remedy="Say train, val or test; leave it empty where the record may go to either.",
         )
     return every.with_columns(said.replace_strict(words, return_dtype=pl.String).alias(GIVEN_SPLIT))
@@ -298,7 +307,7 @@ def _passed_over(small: pl.DataFrame) -> list[str]:
         return []
     return [
         f"the source's own column `split` has {counted(sides.count(VAL), 'record')} for validation, and the "
-        f"records are split anew: call it `{GIVEN_SPLIT}` in the source to keep its parts"
+        f"records are split anew: `given: {_SOURCE_SPLIT}` keeps its parts"
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from datakit.core.counted import counted
 from datakit.core.errors import UserError
 from datakit.core.files import inside
 from datakit.core.remote_pictures import STORES
@@ -43,6 +44,7 @@ class ImagePaths:
         """`beside` is where the data lies: a folder that is there, but not below the root, is named."""
         self.root, self.base, self.beside = root, base, beside
         self._folders: dict[str, tuple[str, frozenset[str]]] = {}
+        self._turned, self._example = 0, ""
 
     def expect(self, cells: Iterable[Any]) -> None:
         """Hears which cells are asked for next; of files there is nothing to prepare."""
@@ -69,6 +71,26 @@ class ImagePaths:
             raise ImageFault("image_not_a_path", f"a picture is {_shown(path)}, not a path")
         path = path.removeprefix("file://")
         check_no_base64(path)
+        return self._with_slashes(path) if "\\" in path else self._at(path)
+
+    def warnings(self) -> list[str]:
+        """That paths were read otherwise than they stand, in words."""
+        if not self._turned:
+            return []
+        paths = counted(self._turned, "picture path")
+        return [f"read `\\` as `/` in {paths}, as Windows writes them, such as {self._example}"]
+
+    def _with_slashes(self, path: str) -> str:
+        """The absolute path of a picture that Windows named, where only with slashes there is one: here a
+        backslash is a letter like others. Raises ImageFault."""
+        turned = path.replace("\\", "/")
+        there = None if os.path.exists(full := self._at(path)) else self._at(turned)
+        if there is None or not os.path.exists(there):
+            return full
+        self._turned, self._example = self._turned + 1, self._example or path
+        return there
+
+    def _at(self, path: str) -> str:
         folder, _, name = path.rpartition("/")
         if folder == "" and path[:1] == "/":
             folder = "/"

@@ -153,6 +153,7 @@ class TableReader(Reader):
             yield records.batch(block)
         notes = records.labels.warnings() + records.texts.warnings() + records.places.warnings()
         notes += records.boxes.warnings() + pairs.warnings()
+        notes += [line for paths in by_folder.values() for line in paths.warnings()]
         warnings = [*self._warnings(files, plan), *notes, *self._form_warnings(plan)]
         told = {**({"warnings": warnings} if warnings else {}), **records.boxes.notes()}
         if told:

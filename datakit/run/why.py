@@ -369,7 +369,7 @@ def _unknown(story: Story, ids: list[str]) -> UserError:
     near = near or [other for other in known_ids if story.id in other][:3]
     remedy = f"Did you mean {' or '.join(f'`{other}`' for other in near)}?" if near else ""
     if not remedy and known_ids:
-        remedy = f"Ids look like `{known_ids[0]}`."
+        remedy = f"Ids look like `{ids[0]}`."  # those of the build come first, then those left out
     what = "no step of the recipe" if story.replayed else f"nothing in {story.build or 'the failed build'}"
     return UserError(f"{what} knows a record `{story.id}`", remedy=remedy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -31,7 +32,22 @@ _NO_FIELDS = frozenset(
             "size",
             "sha256",
         ),
-        *("md5", "hash", "split", "set", "fold", "source", "url", "link", "license", "licence", "created_at"),
+        *(
+            "md5",
+            "hash",
+            "split",
+            "given_split",
+            "set",
+            "subset",
+            "partition",
+            "fold",
+            "source",
+            "url",
+            "link",
+            "license",
+            "licence",
+            "created_at",
+        ),
         *("updated_at", "timestamp", "score", "序号", "编号", "宽", "高"),
     )
 )
@@ -47,13 +63,18 @@ class Column:
     """One further column, as far as it was looked at."""
 
     filled: int = 0
-    values: set[str] = field(default_factory=set)
-    """Its different values, the first thousands."""
+    values: Counter[str] = field(default_factory=Counter)
+    """Its different values, the first thousands, and how often each comes."""
     chars: int = 0
+    blank: int = 0
+    """Records without it."""
+    is_text: bool = False
 
     def add(self, series: pl.Series) -> None:
         """Takes the values of some records."""
         texts = series.drop_nulls().cast(pl.String).to_list()
+        self.blank += len(series) - sum(1 for text in texts if text.strip())
+        self.is_text = series.dtype == pl.String
         texts = [text for text in texts if not says_nothing(text)]
         self.filled += len(texts)
         self.chars += sum(map(len, texts))
@@ -75,6 +96,11 @@ class Column:
         return self.is_short and 2 * len(self.values) <= self.filled and len(self.values) < _MOST_VALUES
 
 
+def source_name(name: str) -> str:
+    """What the source calls a column that readers put `source_` before."""
+    return name.removeprefix("source_") or name
+
+
 def is_plain(kind: object) -> bool:
     """Whether a column holds single values."""
     return kind in _KINDS
@@ -90,5 +116,7 @@ def named(columns: dict[str, Column], names: list[str]) -> str | None:
 def fields_of(columns: dict[str, Column]) -> list[str]:
     """Columns that may be values on a picture."""
     return [
-        name for name, column in columns.items() if column.is_short and plain_name(name) not in _NO_FIELDS
+        name
+        for name, column in columns.items()
+        if column.is_short and plain_name(source_name(name)) not in _NO_FIELDS
     ]

@@ -13,6 +13,7 @@ from datakit.core.step_context import StepContext
 from datakit.starting.asked import TASK_WORDS, TASKS, Asked, Task
 from datakit.starting.columns import ANSWERS, CAPTIONS, QUESTIONS, fields_of, named
 from datakit.starting.found import Found, found_in
+from datakit.starting.given_split import given_words
 
 _MOST_LABELS = 100
 """Labels from which a prompt that names all of them is long."""
@@ -62,7 +63,9 @@ def decided(found: Found, asked: Asked, context: StepContext) -> Decided:
             f"beside the chats stands {_quoted(sorted(found.beside))}: written for ms-swift, because "
             "LLaMA-Factory has no place for it; so the recipe has no `train:`"
         )
+    doubts += given_words(found)
     _doubt_labels(filled, doubts)
+    _doubt_texts(filled, doubts)
     _doubt_pictures(found, doubts)
     return replace(filled, doubts=tuple(dict.fromkeys(doubts)))
 
@@ -169,7 +172,7 @@ def _doubt_labels(parts: Decided, doubts: list[str]) -> None:
         return
     unlabelled = parts.found.records - labels.total()
     if unlabelled:
-        doubts.append(f"{unlabelled:,} of {parts.found.records:,} records have no label and are left out")
+        doubts.append(_left_out(unlabelled, parts.found.records, "label"))
     if len(labels) == 1:
         doubts.append("there is one label alone: a model learns to say it always")
     if len(labels) > _MOST_LABELS:
@@ -182,6 +185,30 @@ def _doubt_labels(parts: Decided, doubts: list[str]) -> None:
         )
     if all(_NUMBER.fullmatch(label.strip()) for label in labels):
         doubts.append("labels are numbers: write into the label file what each means")
+
+
+def _doubt_texts(parts: Decided, doubts: list[str]) -> None:
+    """Records that lack the question or the answer."""
+    for column, blank in lacking(parts).items():
+        what = "question" if column == "text" else "answer" if parts.task == "vqa" else f"`{column}`"
+        doubts.append(_left_out(blank, parts.found.records, what))
+
+
+def _left_out(blank: int, records: int, what: str) -> str:
+    have, are = ("has", "is") if blank == 1 else ("have", "are")
+    return f"{blank:,} of {records:,} records {have} no {what} and {are} left out until the data has it"
+
+
+def lacking(parts: Decided) -> dict[str, int]:
+    """Columns that a row is made of and that some records do not have -> how many."""
+    found = parts.found
+    if parts.task not in ("vqa", "caption") or parts.written:
+        return {}
+    names = [*(["text"] if parts.task == "vqa" else []), parts.answer]
+    blank = {name: found.columns[name].blank for name in names if name in found.columns}
+    if parts.answer == "label":
+        blank["label"] = found.records - found.labels.total()
+    return {name: count for name, count in blank.items() if count}
 
 
 def _doubt_pictures(found: Found, doubts: list[str]) -> None:

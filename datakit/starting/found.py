@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from datakit.core.errors import UserError
 from datakit.core.language import Language, language_of
 from datakit.core.outcome import Batch
 from datakit.core.record import BASE
+from datakit.core.scripts import shell_words
 from datakit.core.step_context import StepContext
 from datakit.core.training_columns import LOSS, OBJECTS, plain_name
 from datakit.read._boxes import BOX_COLUMN
@@ -23,7 +24,7 @@ from datakit.read._column_names import MESSAGES_NAMES, names_picture
 from datakit.read._row_reader import TableReader
 from datakit.starting.asked import Task
 from datakit.starting.columns import Column, is_plain
-from datakit.starting.pictures import Looked, Spread, are_missing, base_of, looked_at
+from datakit.starting.pictures import Base, Looked, Spread, are_missing, base_of, looked_at
 from datakit.starting.sources import Source
 
 _BESIDE = (OBJECTS, LOSS)
@@ -230,9 +231,29 @@ def _elsewhere(found: Found, paths: list[str], context: StepContext) -> Found:
     base = base_of(paths, source.folder)
     if base is None:
         return found
-    again = _read(replace(source).having(image_root=str(base)), context)
-    again.doubts.append(f"picture paths start from {base}, for there they are (--image-root for another)")
+    again = _read(source.having(image_root=str(base.folder)), context)
+    again.doubts += _doubt_base(base, again)
     return again
+
+
+def _doubt_base(base: Base, found: Found) -> list[str]:
+    """What is said where picture paths do not start from the data's folder."""
+    lines = [f"picture paths start from {base.folder}, for there they are (--image-root for another)"]
+    if not base.is_inside:
+        looked = found.paths.paths + found.missing.paths
+        there = sum(map(os.path.exists, looked))
+        lines[0] = (
+            f"picture paths start from {base.folder}, outside the data's folder, in which fewer than half of "
+            f"them lead to pictures; there {there:,} of {len(looked):,} do. Other folders may have pictures "
+            "of these names: look whether they are the data's (--image-root for another)"
+        )
+    if base.others:
+        more = f" and {len(base.others) - 1} more" if len(base.others) > 1 else ""
+        lines.append(
+            f"pictures of these names are in {base.others[0]}{more} too: look which are the data's "
+            f"({shell_words(['--image-root', str(base.others[0])])})"
+        )
+    return lines
 
 
 def _no_record(found: Found) -> UserError:
@@ -250,9 +271,15 @@ def _no_picture(found: Found) -> UserError:
     missing = [path for path in paths if not os.path.exists(path)]
     base = found.source.parameters.get("image_root")
     tried = "" if base else "; the working folder and the folders in, above and beside it were tried too"
+    of_windows = "\\" in missing[0].replace(str(found.source.folder), "")
+    words = (
+        " Their paths have `\\`, as on Windows, which is read as `/` where that leads to a picture. Write "
+        "them from the data's folder on, without a drive such as C:."
+    )
     return UserError(
         f"of {len(paths):,} pictures that were looked for {len(missing):,} are not there: {missing[0]}",
-        remedy=f"Paths start from {base or found.source.folder}{tried}. Say where: --image-root FOLDER",
+        remedy=f"Paths start from {base or found.source.folder}{tried}. Say where: --image-root FOLDER."
+        + (words if of_windows else ""),
     )
 
 

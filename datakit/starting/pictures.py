@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,8 @@ MIN_SIDE_PX, MAX_RATIO = 28, 200
 """What the recipe's guard.image is given."""
 _ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", "GIF": b";"}
 """Format -> what a whole file ends with. A shortened WebP is not even opened: it states its length."""
+_USUAL_MODES = "1 L LA P PA RGB RGBA RGBX CMYK YCbCr LAB I I;16 I;16B I;16L I;16N".split()  # noqa: SIM905
+"""Pixel types that are read for sure: floating-point ones are not, which their header does not say."""
 
 
 class Spread:
@@ -61,8 +63,8 @@ def looked_at(paths: Sequence[str]) -> Looked:
     for path in some:
         try:
             header = read_header(path)
-            if not _ends_as_it_should(path, header):
-                load_rgb(path)  # whole pictures may have bytes behind them: decoding tells
+            if header.mode not in _USUAL_MODES or not _ends_as_it_should(path, header):
+                load_rgb(path)  # not every rare mode is read, and whole pictures may have bytes behind them
         except ImageProblem as problem:
             faults[problem.reason] += 1
             example = example or (problem.detail if path in problem.detail else f"{path}: {problem.detail}")
@@ -87,26 +89,49 @@ def are_missing(paths: Sequence[str]) -> bool:
     return bool(paths) and sum(map(os.path.exists, paths)) < _ENOUGH * len(paths)
 
 
-def base_of(paths: Sequence[str], folder: Path) -> Path | None:
+@dataclass(frozen=True)
+class Base:
+    """A folder from which most of the paths lead to pictures."""
+
+    folder: Path
+    is_inside: bool
+    """Whether it is a folder of the data."""
+    others: tuple[Path, ...]
+    """Further ones, as near to the data."""
+
+
+def base_of(paths: Sequence[str], folder: Path) -> Base | None:
     """The folder near `folder` from which most of the paths lead to pictures, where they do not from it.
 
-    The working folder, the two folders above the data, and the folders in and beside it are tried.
+    Names such as `0.jpg` are in many folders: one below the data's wins, although a folder beside it has more
+    of them. Only then the working folder, the two folders above the data, and those beside it are tried.
     """
     names = [os.path.relpath(path, folder) for path in paths]
     some = names[:: max(1, len(names) // _FOLDERS)]
-    best, most = None, 0
-    for base in dict.fromkeys(_bases(folder)):
-        count = sum(os.path.exists(os.path.join(base, name)) for name in some)
-        if count > most:
-            best, most = base, count
-    return best if most >= _ENOUGH * len(some) else None
+    for is_inside, bases in ((True, _inner(folder, 2)), (False, _outside(folder))):
+        counts = {base: _there(base, some) for base in _once(bases)}
+        full = sorted(
+            (base for base in counts if 2 * counts[base] >= len(some)), key=lambda base: -counts[base]
+        )
+        if full:
+            return Base(full[0], is_inside, tuple(full[1:]))
+    return None
 
 
-def _bases(folder: Path) -> Iterator[Path]:
+def _there(base: Path, names: Sequence[str]) -> int:
+    paths = (os.path.join(base, name) for name in names)
+    return sum(os.path.exists(path) or os.path.exists(path.replace("\\", "/")) for path in paths)
+
+
+def _once(folders: Sequence[Path]) -> list[Path]:
+    """Each folder once, also where a link leads to it."""
+    return list({os.path.realpath(folder): folder for folder in reversed(folders)}.values())[::-1]
+
+
+def _outside(folder: Path) -> list[Path]:
     above = [folder.parent, folder.parent.parent]
-    yield from (Path.cwd(), *above)
-    for place in (folder, *above[:1]):
-        yield from _inner(place, 2)
+    beside = [path for path in _inner(folder.parent, 2) if not path.is_relative_to(folder)]
+    return [Path.cwd(), *above, *beside]
 
 
 def _inner(folder: Path, depth: int) -> list[Path]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from datakit.core.plain_yaml import yaml_inline
+from datakit.core.record import GIVEN_SPLIT
 from datakit.starting.asked import TASK_WORDS
-from datakit.starting.deciding import Decided
+from datakit.starting.deciding import Decided, lacking
+from datakit.starting.given_split import given_split
 from datakit.starting.pictures import MAX_RATIO, MIN_SIDE_PX
 from datakit.starting.place import label_path
 from datakit.starting.prompts import box_tasks
@@ -74,26 +76,27 @@ def _path(path: str, recipes: Path) -> str:
 
 def _steps(decided: Decided, name: str, labels: Mapping[str, int]) -> list[str]:
     """The steps behind the reader and the guard of pictures."""
-    split = "  - curate.split: {val: 0.1, stratify: null, group: images}  # a picture is never on both sides"
+    split = _split(decided)
     if decided.task == "classify":
-        lines = [_labelled(decided), "  - guard.label: {}"]
-        split = split.replace("stratify: null", "stratify: label")
-        return [*filter(None, lines), split, *_classify(name, labels)]
+        return [*_labelled(decided), "  - guard.label: {}", *split, *_classify(name, labels)]
     prompt = f"{name}/prompt.j2"
     if decided.task == "boxes":
         tasks = box_tasks(decided)
         prompts = {task: f"{name}/{task}.j2" for task in tasks}
         values = {"tasks": tasks, "prompts": prompts}
-        return [split, f"  - render.grounding: {yaml_inline(values)}"]
+        return [*split, f"  - render.grounding: {yaml_inline(values)}"]
     if decided.task == "chats":
-        return [split, *_chats(prompt)]
+        return [*split, *_chats(prompt)]
     answer: dict[str, Any] = {"form": "free_text", "columns": {"answer": decided.answer}}
     if decided.task == "extract":
         answer = {"fields": [_field(column, at) for at, column in enumerate(decided.fields, 1)]}
-    lines = []
+    lines = [
+        _where(_is_filled(column, decided), f"missing: {blank:,}")
+        for column, blank in lacking(decided).items()
+    ]
     if decided.written:
         lines.append(f"  - annotate.describe: {{template: {name}/describe.j2, into: description}}")
-    return [*lines, split, "  - render.chat:", f"      prompt: {prompt}", *_answer(answer)]
+    return [*lines, *split, "  - render.chat:", f"      prompt: {prompt}", *_answer(answer)]
 
 
 def _answer(answer: dict[str, Any]) -> list[str]:
@@ -105,11 +108,48 @@ def _answer(answer: dict[str, Any]) -> list[str]:
     return [*lines, f"      max_chars: {_USUAL_CHARS}  # longer prompts make models repeat themselves"]
 
 
-def _labelled(decided: Decided) -> str:
+def _split(decided: Decided) -> list[str]:
+    """The steps that part the records: as the data says, or by chance."""
+    values: dict[str, Any] = {"val": 0.1, "stratify": "label" if decided.task == "classify" else None}
+    given = given_split(decided.found)
+    why = "a picture is never on both sides"
+    lines = []
+    if given is not None:
+        values |= {"given": given.column} if given.column != GIVEN_SPLIT else {}
+        why = "as the data says" + ("; `val` is of the other records" if given.blank else "")
+        if given.test:
+            words = ", ".join(_text(word) for word in given.test)
+            keep = f"coalesce({_name(given.column)}, '') NOT IN ({words})"
+            lines.append(_where(keep, "the test part neither trains nor validates"))
+    return [*lines, f"  - curate.split: {yaml_inline({**values, 'group': 'images'})}  # {why}"]
+
+
+def _where(keep: str, why: str) -> str:
+    return f"  - guard.where: {yaml_inline({'keep': keep})}  # {why}"
+
+
+def _name(column: str) -> str:
+    """A column as expressions name it."""
+    doubled = column.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def _text(text: str) -> str:
+    """A text as expressions have it."""
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
+
+
+def _is_filled(column: str, decided: Decided) -> str:
+    has_texts = column in decided.found.columns and decided.found.columns[column].is_text
+    return f"trim({_name(column)}) != ''" if has_texts else f"{_name(column)} IS NOT NULL"
+
+
+def _labelled(decided: Decided) -> list[str]:
     """The step that leaves out records without a label, where there are any."""
     found = decided.found
     unlabelled = found.records - found.labels.total()
-    return f'  - guard.where: {{keep: "label IS NOT NULL"}}  # {unlabelled:,} have none' if unlabelled else ""
+    return [_where("label IS NOT NULL", f"missing: {unlabelled:,}")] if unlabelled else []
 
 
 def _classify(name: str, labels: Mapping[str, int]) -> list[str]:

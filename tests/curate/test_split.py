@@ -500,6 +500,15 @@ def test_a_column_split_of_the_source_with_a_validation_part_is_told(own: list[A
     _, notes = split(records(["a"] * 20, source_split=own), val=0.2)
     warned = [words for words in notes.get("warnings", ()) if "own column `split` has 5 records" in words]
     assert bool(warned) is is_told
+    if is_told:
+        frame, notes = split(records(["a"] * 20, source_split=own), val=0.5, given="source_split")
+        assert in_val(frame).height == 5
+        assert "warnings" not in notes
+
+
+def test_a_column_of_lists_names_no_given_part() -> None:
+    with pytest.raises(UserError, match="names no split"):
+        split(records(["a"] * 4, parts=[["train"]] * 4), given="parts")
 
 
 @pytest.mark.parametrize("value", ["nice", 3, ["a", "b"], {"pixels": "a"}])
