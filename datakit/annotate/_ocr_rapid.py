@@ -11,13 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import onnxruntime
-from rapidocr import RapidOCR
-from rapidocr.ch_ppocr_det.utils import TextDetOutput
-from rapidocr.ch_ppocr_rec.typings import TextRecOutput
-from rapidocr.utils.process_img import get_rotate_crop_image
 
 from datakit.annotate._ocr_int8 import as_int8
 from datakit.annotate._ocr_layout import Line, hull
@@ -38,6 +32,8 @@ class RapidEngine:
     def __init__(
         self, weights: WeightPair, gpu: bool, precision: str = "float32", min_width_px: int = 160
     ) -> None:
+        import cv2
+
         cv2.setNumThreads(1)
         integers = _session(as_int8(weights.rec)) if precision == "int8" else None
         self._engine: Any = _rapidocr(weights, gpu)
@@ -59,6 +55,8 @@ class RapidEngine:
 
 
 def _rapidocr(weights: WeightPair, gpu: bool) -> Any:
+    from rapidocr import RapidOCR
+
     search, reading = weights.det.settings(), weights.rec.settings()
     operations = [op for op in search["PreProcess"]["transform_ops"] if isinstance(op, dict)]
     normal = next(op for op in operations if "NormalizeImage" in op)["NormalizeImage"]
@@ -96,6 +94,8 @@ def _rapidocr(weights: WeightPair, gpu: bool) -> Any:
 
 def _session(model: bytes) -> Any:
     """A model that computes with one thread, as rapidocr's do."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -106,26 +106,26 @@ class _Search:
     """Stands in for rapidocr's TextDetector: the boxes of the lines on a picture."""
 
     def __init__(self, search: Any) -> None:
-        search.mean, search.std = (
-            list(search.mean),
-            list(search.std),
-        )  # plain lists are read a hundred times faster
-        self._search = search
+        from rapidocr.ch_ppocr_det.utils import TextDetOutput
+
+        self._search, self._output = search, TextDetOutput
+        # Plain lists are read a hundred times faster.
+        search.mean, search.std = list(search.mean), list(search.std)
         every_value = np.repeat(_EVERY_VALUE.reshape(-1, 1, 1), 3, axis=2)
         table = search.get_preprocess().normalize(every_value).astype(np.float32)
         self._tables = [np.ascontiguousarray(table[:, 0, channel]) for channel in range(3)]
         self.long_side_px: int = search.limit_side_len
 
-    def __call__(self, picture: Pixels) -> TextDetOutput:
+    def __call__(self, picture: Pixels) -> Any:
         self._search.limit_side_len = self.long_side_px
         resized = self._search.get_preprocess().resize(picture)
         if resized is None:
-            return TextDetOutput()
+            return self._output()
         found = _run(self._search.session.session, _planes(resized, self._tables, resized.shape[1]))
         boxes, scores = self._search.postprocess_op(found, picture.shape[:2])
         if len(boxes) == 0:
-            return TextDetOutput()
-        return TextDetOutput(picture, self._search.sorted_boxes(boxes), scores)
+            return self._output()
+        return self._output(picture, self._search.sorted_boxes(boxes), scores)
 
 
 class _Reading:
@@ -135,6 +135,9 @@ class _Reading:
     """
 
     def __init__(self, reading: Any, session: Any, min_width_px: int) -> None:
+        from rapidocr.ch_ppocr_rec.typings import TextRecOutput
+
+        self._output = TextRecOutput
         self._session, self._characters = session, reading.postprocess_op.character
         self._min_width_px = min_width_px
         table: Any = _EVERY_VALUE.astype(np.float32) / 255
@@ -142,13 +145,15 @@ class _Reading:
         table /= 0.5
         self._tables = [table] * 3
 
-    def __call__(self, given: Any) -> TextRecOutput:
+    def __call__(self, given: Any) -> Any:
         read = [self._read(strip) for strip in given.img]
         texts, scores = zip(*read, strict=True)
         words: Any = (None,) * len(read)  # places of words, which nobody asks for
-        return TextRecOutput(given.img, texts, list(scores), words, elapse=0.0)
+        return self._output(given.img, texts, list(scores), words, elapse=0.0)
 
     def _read(self, strip: Pixels) -> tuple[str, float]:
+        import cv2
+
         height, width = strip.shape[:2]
         ratio = width / height
         room = int(_LINE_PX * max(self._min_width_px / _LINE_PX, ratio))
@@ -172,6 +177,8 @@ def _run(session: Any, planes: Floats) -> Any:
 
 def _planes(picture: Pixels, tables: list[Floats], width: int) -> Floats:
     """The picture's three colours as planes of the numbers in the tables, filled up with 0 at the right."""
+    import cv2
+
     planes = np.zeros((1, 3, picture.shape[0], width), np.float32)
     for channel, (plane, table) in enumerate(zip(cv2.split(picture), tables, strict=True)):
         planes[0, channel, :, : picture.shape[1]] = cv2.LUT(plane, table)
@@ -184,6 +191,8 @@ def _strips(picture: Pixels, boxes: Any) -> list[Pixels]:
 
 def _strip(picture: Pixels, box: Any) -> Pixels:
     """The part of the picture in a box; what lies in an upright box is there already and is not resampled."""
+    from rapidocr.utils.process_img import get_rotate_crop_image
+
     (left, top), (right, _), _, (_, bottom) = box.astype(int).tolist()
     if box.tolist() != [[left, top], [right, top], [right, bottom], [left, bottom]]:
         turned: Pixels = get_rotate_crop_image(picture, box.copy())
