@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -33,7 +33,7 @@ _ROOT = re.compile(rf"(?:{'|'.join(STORES)})://[^/@?#\s]+(?:/[^@?#\s]*)?")
 _URL = re.compile(rf"(?:{'|'.join(STORES)})://[^/]+/.+", re.DOTALL)
 _AT_ONCE = 32
 """Requests under way: most of one is waiting."""
-_FOLDER = "remote"
+_PICTURES, _FOLDER = "pictures", "remote"
 _NAME_CHARS = 200
 """Of a copy's path to the next slash; most file systems take 255."""
 
@@ -59,7 +59,7 @@ def fault_of_root(url: str) -> str | None:
 
 def pictures_folder(context: StepContext) -> Path:
     """Where pictures lie that are no files of the user's: beside the project's results."""
-    return context.run.store_folder(context.project).absolute() / "pictures"
+    return context.run.store_folder(context.project).absolute() / _PICTURES
 
 
 def copy_of(url: str, folder: Path) -> str:
@@ -70,13 +70,12 @@ def copy_of(url: str, folder: Path) -> str:
     return str(folder / _FOLDER / spread / "+/".join(pieces))
 
 
-def url_of(path: str, folder: Path) -> str | None:
-    """The URL that a path is the copy of."""
-    head = os.path.join(folder, _FOLDER, "")
-    if not path.startswith(head):
-        return None
-    url = unquote(path[len(head) + 3 :].replace("+/", ""))
-    return url if _URL.fullmatch(url) else None
+def url_of(path: str) -> str | None:
+    """The URL that a path is the copy of, beside whichever results."""
+    folder, _, place = path.rpartition(f"/{_FOLDER}/")
+    url = unquote(place[3:].replace("+/", ""))
+    is_copy = folder.endswith(f"/{_PICTURES}") and _URL.fullmatch(url) and copy_of(url, Path(folder)) == path
+    return url if is_copy else None
 
 
 def fetched(urls: Iterable[str], folder: Path) -> dict[str, Copied]:
@@ -92,12 +91,16 @@ def fetched(urls: Iterable[str], folder: Path) -> dict[str, Copied]:
         return dict(zip(wanted, copies, strict=True))
 
 
-def refresh(paths: Iterable[str], folder: Path) -> None:
-    """Brings copies among the paths to what the store has; one whose object is gone goes too."""
-    urls = (url_of(path, folder) for path in paths)
-    for url, copied in fetched((url for url in urls if url), folder).items():
-        if isinstance(copied, ImageProblem):
-            Path(copy_of(url, folder)).unlink(missing_ok=True)
+def refreshed(paths: Iterable[str], folder: Path, schemes: Collection[str]) -> dict[str, str] | None:
+    """Path -> the copy in `folder` of the object as the store has it, for copies among the paths, beside
+    whichever results they lie; None where an object cannot be had.
+
+    Only of the schemes that the recipe reads itself: paths are data, which may not use the credentials.
+    """
+    urls = {path: url for path in paths if (url := url_of(path)) and url.partition("://")[0] in schemes}
+    copies = fetched(urls.values(), folder)
+    found = {path: copy for path, url in urls.items() if isinstance(copy := copies[url], str)}
+    return found if len(found) == len(urls) else None
 
 
 def read(url: str) -> bytes:
@@ -125,6 +128,7 @@ def _fetched(url: str, folder: Path) -> Copied:
             _write(store, url, copy, version)
         return str(copy)
     except FileNotFoundError:
+        copy.unlink(missing_ok=True)
         return ImageProblem("image_missing", f"{url}: there is no such object")
     except PermissionError:
         words = "the store does not let these credentials read it, or there is no such object"

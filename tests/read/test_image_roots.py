@@ -88,11 +88,12 @@ def test_a_copy_lies_where_its_url_says(tmp_path: Path) -> None:
         "s3://a/b+/c",
         f"s3://{'a' * 189}/b",
     ):
-        path = copy_of(url, tmp_path)
-        assert url_of(path, tmp_path) == url
+        path = copy_of(url, tmp_path / "pictures")
+        assert url_of(path) == url
         assert max(map(len, path.split("/"))) <= 201
         assert Path(path).resolve().is_relative_to(tmp_path)
-    assert url_of(str(tmp_path / "ab/1.png"), tmp_path) is None
+    for foreign in ("ab/1.png", "pictures/ab/1.png", "pictures/remote/00/s3%3A%2F%2Fa%2Fb.png"):
+        assert url_of(str(tmp_path / foreign)) is None
 
 
 @pytest.mark.fault(

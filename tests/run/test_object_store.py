@@ -65,11 +65,11 @@ def rows(project: Path, *images: Any) -> None:
     (project / "data.jsonl").write_text("\n".join(lines), "utf-8")
 
 
-def content(project: Path, name: str, more: str = "") -> str:
+def content(project: Path, name: str, more: str = "", *overrides: str) -> str:
     """The content hash of a build."""
     path = project / "recipes" / f"{name}.yaml"
     path.write_text(RECIPE.format(name="same", more=more), "utf-8")
-    folder = build(path, card=False).folder
+    folder = build(path, card=False, overrides=overrides).folder
     return str(json.loads((folder / "manifest.json").read_bytes())["content"])
 
 
@@ -107,6 +107,21 @@ def test_changed_object_alone_is_fetched_again(
     store.put("1.png", (pictures / "2.png").read_bytes())
     assert content(pictures, "far", more) != first
     assert fetched[3:] == ["1.png"]
+
+
+@pytest.mark.fault(
+    "an object of a picture is overwritten, and the next build goes on with another result store",
+    "the objects are looked at as ever: the build is made anew",
+    kind="inputs changed",
+)
+def test_changed_object_is_seen_with_another_result_store(pictures: Path, store: ObjectStore) -> None:
+    more = f", image_root: '{store.url}'"
+    first = content(pictures, "far", more)
+    made = (pictures / "build/same/manifest.json").stat().st_mtime_ns
+    assert content(pictures, "far", more, "run.store=other") == first
+    assert (pictures / "build/same/manifest.json").stat().st_mtime_ns == made
+    store.put("1.png", (pictures / "2.png").read_bytes())
+    assert content(pictures, "far", more, "run.store=third") != first
 
 
 @pytest.mark.fault(
