@@ -14,7 +14,7 @@ from datakit.artifacts.manifest import FileStamp, stamp
 from datakit.artifacts.rejects import read_rejects
 from datakit.core.files import FileDigests
 from datakit.core.record import digest
-from datakit.core.remote_pictures import pictures_folder, refreshed
+from datakit.core.remote_pictures import refreshed
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Guard
 from datakit.llm._faults import of_server
@@ -162,7 +162,7 @@ def _has_same_inputs(build: BuildFolder, recorded: str, recipe: Recipe, context:
     if paths is None:
         return False
     schemes = {extra for step in steps for _, extra in step.transform.packages(context)}
-    copies = refreshed(paths, pictures_folder(context), schemes)
+    copies = refreshed(paths, context, schemes)
     return copies is not None and same_images(paths, recorded, context.files, copies)
 
 

@@ -121,7 +121,9 @@ def test_an_object_outside_of_the_root_is_never_asked_for(
     assert words in reject.detail
 
 
-@pytest.mark.parametrize("root", ["http://a/b", "s3://key:secret@a/b", "s3://a/b?token=secret", "file:///a"])
+@pytest.mark.parametrize(
+    "root", ["http://a/b", "s3://key:secret@a/b", "s3://a/b?token=secret", "file:///a", "s3:/a"]
+)
 def test_an_address_of_no_store_or_with_a_credential_is_refused(root: str, project: Path) -> None:
     recipe = {
         "version": 1,
