@@ -146,6 +146,10 @@ def _answer(answer: Answer) -> str:
 def _value(value: Any, width: int | None) -> str:
     import json
 
+    from datakit.core.remote_pictures import by_url
+
+    if isinstance(value, list):
+        value = [by_url(item) if isinstance(item, str) else item for item in value]
     is_said = isinstance(value, str) and value.strip()  # an empty text would be an empty line
     text = value if is_said else json.dumps(value, ensure_ascii=False, default=str)
     return _cut(text, width)

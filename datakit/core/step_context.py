@@ -139,6 +139,9 @@ class StepContext:
     """Whether the lines that ask for the answer's form mark what is to be filled in; not for models that were
     trained without."""
 
+    looks_at_stores: bool = True
+    """Whether object stores are asked if copies of their pictures are what they have now."""
+
     later: tuple[Declaring, ...] = ()
     """The recipe's steps after the one at work, for one whose parameters speak of the finished build."""
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from datakit.core.private_files import private_folder
-from datakit.core.remote_pictures import pictures_folder
+from datakit.core.remote_pictures import part_beside, pictures_folder
 from datakit.core.step_context import StepContext
 from datakit.read._images import ImageFault, ImagePaths
 
@@ -79,9 +78,9 @@ class EmbeddedImages(ImagePaths):
         if not path.exists():
             private_folder(self.folder.parent)
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-                file.write(data)
-            os.replace(file.name, path)  # whole or absent, even when the process is killed
+            part = part_beside(path)
+            part.write_bytes(data)
+            os.replace(part, path)  # whole or absent, even when the process is killed
         return str(path)
 
 

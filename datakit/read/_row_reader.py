@@ -16,7 +16,7 @@ from datakit.core.box_units import BoxUnits
 from datakit.core.errors import UserError, did_you_mean
 from datakit.core.files import Stamp
 from datakit.core.outcome import Batch
-from datakit.core.remote_pictures import STORES, fault_of_root, is_remote
+from datakit.core.remote_pictures import STORES, fault_of_root, is_address, is_remote
 from datakit.core.step_context import StepContext
 from datakit.core.training_columns import (
     KTO,
@@ -67,7 +67,7 @@ class TableReader(Reader):
 
     @model_validator(mode="after")
     def _root_is_a_place(self) -> Self:
-        if self.image_root is None or "://" not in self.image_root:
+        if self.image_root is None or not is_address(self.image_root):
             return self
         if fault := fault_of_root(self.image_root):
             raise ValueError(f"`image_root` is {fault}")

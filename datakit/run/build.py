@@ -132,8 +132,7 @@ def build(
     """
     progress = progress or Progress(quiet=True)
     place = BuildPlace(options.out or recipe.look_folder(options.limit))
-    folder = place.folder
-    began = time.perf_counter()
+    folder, limit, began = place.folder, options.limit, time.perf_counter()
     place.check(_needed(recipe))
     store = StorePlace.of(recipe.run, recipe.project).open(progress.say)
     try:
@@ -141,7 +140,7 @@ def build(
         context = replace(recipe.context(), files=place.files).pinned()
         with _lock(place):
             place.mend()
-            kept = None if options.force else _kept(folder, recipe, context, options.limit, store)
+            kept = None if options.force else _kept(folder, recipe, context, limit, store)
             if kept is not None:
                 if failing := failing_kinds(kept, recipe):
                     words = f"{_failing_words(failing)}\n  The build stands as it is: {folder}"
@@ -152,14 +151,7 @@ def build(
             check_columns(recipe, context)
             place.check({f"file {path.name}": path for path in manifests.declared_files(recipe, context)})
             preflight(
-                recipe,
-                context,
-                store,
-                folder,
-                limit=options.limit,
-                writes=writes,
-                checks=checks,
-                say=progress.say,
+                recipe, context, store, folder, limit=limit, writes=writes, checks=checks, say=progress.say
             )
             maker = _Maker(recipe, options, context, store, place, progress, list(finishers))
             return maker.make(began)
@@ -389,7 +381,9 @@ def _kept(
     try:
         if not manifests.is_current(build, recipe, context, limit, store):
             return None
-    except UserError:
+    except UserError as error:
+        if error.exit_code == Exit.PROVIDER:
+            raise  # the store of the pictures: waited for once
         return None  # a template or a source is missing: the check of the columns says so with its place
     report = build.report
     report.reused = True

@@ -18,6 +18,7 @@ from datakit.artifacts.report import StepReport
 from datakit.core.errors import DatakitError, Exit, UserError
 from datakit.core.factored_chats import FactoredChats
 from datakit.core.outcome import RETRY, Batch, Reject
+from datakit.core.remote_pictures import by_url
 from datakit.core.step_context import Declaring, StepContext
 from datakit.core.transform import Annotator, Guard, Reader, Renderer, Reviser, TableTransform
 from datakit.core.visible import visible
@@ -206,16 +207,20 @@ class Engine:
                 own_report.seconds = round(own_report.seconds, 3)
             return after
         report.records_in = frames.rows if frames else 0
-        if isinstance(transform, Reader):
-            after = self._read(step, transform, frames, report)
-        elif frames is None:
-            raise UserError(f"{step.name} has no records to work on", where=step.where)
-        elif isinstance(transform, Annotator):
-            after = self._annotate(step, transform, frames, report)
-        elif isinstance(transform, TableTransform):
-            after = self._table(step, transform, frames, report)
-        else:
-            raise UserError(f"{step.name} cannot stand among the steps", where=step.where)
+        try:
+            if isinstance(transform, Reader):
+                after = self._read(step, transform, frames, report)
+            elif frames is None:
+                raise UserError(f"{step.name} has no records to work on", where=step.where)
+            elif isinstance(transform, Annotator):
+                after = self._annotate(step, transform, frames, report)
+            elif isinstance(transform, TableTransform):
+                after = self._table(step, transform, frames, report)
+            else:
+                raise UserError(f"{step.name} cannot stand among the steps", where=step.where)
+        except UserError as error:
+            error.where = error.where or f"{step.where}  step {step.number} ({step.name})"
+            raise
         report.records_out = after.rows
         report.seconds = round(time.perf_counter() - began, 3)
         return after
@@ -351,11 +356,7 @@ class Engine:
         self.progress.start(report.name, 0)
         parts = StoredParts(self.store, report.name)
         context = self._context(step).for_step(transform).changed(later=self._later, sub_results=parts)
-        try:
-            table = transform.apply(frames.lazy(), context)
-        except UserError as error:
-            error.where = error.where or f"{step.where}  step {step.number} ({step.name})"
-            raise
+        table = transform.apply(frames.lazy(), context)
         report.notes.update(table.notes)
         if table.suspects is not None:
             self.suspects[step.task] = table.suspects
@@ -396,7 +397,7 @@ class Engine:
                 "name": report.name,
                 "state": "retry" if retry else "rejected",
                 "reason": reason,
-                "detail": visible(reject.detail),
+                "detail": visible(by_url(reject.detail)),
                 "source_file": visible(reject.source_file),
                 "source_line": reject.source_line,
             }

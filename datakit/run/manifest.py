@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from datakit.artifacts.manifest import FileStamp, stamp
 from datakit.artifacts.rejects import read_rejects
 from datakit.core.files import FileDigests
 from datakit.core.record import digest
-from datakit.core.remote_pictures import pictures_folder, refresh
+from datakit.core.remote_pictures import refreshed
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Guard
 from datakit.llm._faults import of_server
@@ -107,11 +107,15 @@ def images_digest(digests: Iterable[tuple[str, str]]) -> str:
     return _BY_CONTENT + state.hexdigest()
 
 
-def same_images(paths: Iterable[str], recorded: str, files: FileDigests) -> bool:
-    """Whether pictures are those of a build that recorded this digest."""
+def same_images(
+    paths: Iterable[str], recorded: str, files: FileDigests, copies: Mapping[str, str] | None = None
+) -> bool:
+    """Whether pictures are those of a build that recorded this digest; `copies` are read in their place."""
     if not recorded.startswith(_BY_CONTENT):
         return _old_images_digest(paths) == recorded
-    return images_digest(files.sha256_of(paths).items()) == recorded
+    places = {path: (copies or {}).get(path, path) for path in paths}
+    digests = files.sha256_of(places.values())
+    return images_digest((path, digests[place]) for path, place in places.items()) == recorded
 
 
 def _old_images_digest(paths: Iterable[str]) -> str:
@@ -144,15 +148,22 @@ def is_current(
     files = context.files
     if not all(is_same(Path(path), old, files) for path, old in manifest.sources.items()):
         return False
-    paths = build.input_images()
-    if paths is not None:
-        refresh(paths, pictures_folder(context))
     # Before the build's own, which are mostly links to these: what is known of a file is known of its links.
-    if paths is None or not same_images(paths, manifest.images, files):
+    if not _has_same_inputs(build, manifest.images, recipe, context):
         return False
     if not all(is_same(build.path / path, old, files) for path, old in manifest.artifacts.items()):
         return False
     return not _lacks_answers(build) and not (store is not None and _is_forgotten(build, recipe, store))
+
+
+def _has_same_inputs(build: BuildFolder, recorded: str, recipe: Recipe, context: StepContext) -> bool:
+    """Whether the pictures of the sources hold what they held, those of an object store as they are now."""
+    paths, steps = build.input_images(), (*recipe.steps, *recipe.emitters)
+    if paths is None:
+        return False
+    schemes = {extra for step in steps for _, extra in step.transform.packages(context)}
+    copies = refreshed(paths, context, schemes)
+    return copies is not None and same_images(paths, recorded, context.files, copies)
 
 
 def _lacks_answers(build: BuildFolder) -> bool:

@@ -145,7 +145,9 @@ def _asks_now(recipe: Recipe, context: StepContext, store: ResultStore, limit: i
         engine = Engine(context, store, Path(work), limit=looked_at, by_label=is_look, policy=dry)
         try:
             engine.run(recipe.steps[: last + 1])
-        except DatakitError:
+        except DatakitError as error:
+            if error.exit_code == Exit.PROVIDER:
+                raise  # the store of the pictures: waited for once
             return True  # the build meets it too, and says so in its place
     numbers = {step.number for step, step_asks in zip(recipe.steps, asks, strict=True) if step_asks}
     asking = [lookup for lookup in dry.lookups if lookup.step.number in numbers]

@@ -143,14 +143,14 @@ def why(
 
 
 def _stands(build: BuildFolder, recipe: Recipe, store: ResultStore) -> bool:
-    context = replace(recipe.context(), files=FileDigests(store))
+    context = replace(recipe.context(), files=FileDigests(store), looks_at_stores=False)
     return manifests.is_current(build, recipe, context, None)
 
 
 def _replay(story: Story, recipe: Recipe, store: ResultStore) -> list[str]:
     """Goes through the recipe step by step and notes what becomes of the record; returns ids that it met."""
     work = Path(tempfile.mkdtemp(prefix="datakit-why-"))
-    context = replace(recipe.context(), files=FileDigests(store))
+    context = replace(recipe.context(), files=FileDigests(store), looks_at_stores=False)
     dry = DryRun(keep_keys=True, keep_only=story.id)
     engine = Engine(context, store, work, policy=dry)
     frames, before = None, dict[str, Any]()

@@ -88,11 +88,12 @@ def test_a_copy_lies_where_its_url_says(tmp_path: Path) -> None:
         "s3://a/b+/c",
         f"s3://{'a' * 189}/b",
     ):
-        path = copy_of(url, tmp_path)
-        assert url_of(path, tmp_path) == url
+        path = copy_of(url, tmp_path / "pictures")
+        assert url_of(path) == url
         assert max(map(len, path.split("/"))) <= 201
         assert Path(path).resolve().is_relative_to(tmp_path)
-    assert url_of(str(tmp_path / "ab/1.png"), tmp_path) is None
+    for foreign in ("ab/1.png", "pictures/ab/1.png", "pictures/remote/00/s3%3A%2F%2Fa%2Fb.png"):
+        assert url_of(str(tmp_path / foreign)) is None
 
 
 @pytest.mark.fault(
@@ -120,7 +121,9 @@ def test_an_object_outside_of_the_root_is_never_asked_for(
     assert words in reject.detail
 
 
-@pytest.mark.parametrize("root", ["http://a/b", "s3://key:secret@a/b", "s3://a/b?token=secret", "file:///a"])
+@pytest.mark.parametrize(
+    "root", ["http://a/b", "s3://key:secret@a/b", "s3://a/b?token=secret", "file:///a", "s3:/a"]
+)
 def test_an_address_of_no_store_or_with_a_credential_is_refused(root: str, project: Path) -> None:
     recipe = {
         "version": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import pickle
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from datakit.annotate.image_facts import ImageFacts
+from datakit.cli import cli
 from datakit.core import remote_pictures
-from datakit.core.errors import UserError
+from datakit.core.errors import Exit, UserError
 from datakit.core.step_context import StepContext
 from datakit.library import build
 from datakit.read.jsonl import Jsonl
@@ -65,11 +68,11 @@ def rows(project: Path, *images: Any) -> None:
     (project / "data.jsonl").write_text("\n".join(lines), "utf-8")
 
 
-def content(project: Path, name: str, more: str = "") -> str:
+def content(project: Path, name: str, more: str = "", *overrides: str) -> str:
     """The content hash of a build."""
     path = project / "recipes" / f"{name}.yaml"
     path.write_text(RECIPE.format(name="same", more=more), "utf-8")
-    folder = build(path, card=False).folder
+    folder = build(path, card=False, overrides=overrides).folder
     return str(json.loads((folder / "manifest.json").read_bytes())["content"])
 
 
@@ -78,6 +81,8 @@ def test_build_is_that_of_the_same_files(pictures: Path, store: ObjectStore) -> 
     shutil.rmtree(pictures / "build")
     rows(pictures, "0.png", f"{store.url}/1.png", ["2.png"])
     assert content(pictures, "far", f", image_root: '{store.url}'") == near
+    emitted = [path for path in (pictures / "build/same/images").rglob("*") if path.is_file()]
+    assert {path.stat().st_mode for path in emitted} == {(pictures / "0.png").stat().st_mode}
     assert SECRET.encode() not in b"".join(
         path.read_bytes() for path in pictures.rglob("*") if path.is_file()
     )
@@ -110,12 +115,45 @@ def test_changed_object_alone_is_fetched_again(
 
 
 @pytest.mark.fault(
+    "an object of a picture is overwritten, and the next build goes on with another result store",
+    "the objects are looked at as ever: the build is made anew",
+    kind="inputs changed",
+)
+def test_changed_object_is_seen_with_another_result_store(pictures: Path, store: ObjectStore) -> None:
+    more = f", image_root: '{store.url}'"
+    first = content(pictures, "far", more)
+    made = (pictures / "build/same/manifest.json").stat().st_mtime_ns
+    assert content(pictures, "far", more, "run.store=other") == first
+    assert (pictures / "build/same/manifest.json").stat().st_mtime_ns == made
+    store.put("1.png", (pictures / "2.png").read_bytes())
+    assert content(pictures, "far", more, "run.store=third") != first
+
+
+def test_why_asks_for_no_object_and_names_pictures_by_their_urls(
+    pictures: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put("1.png", b"no picture")
+    content(pictures, "far", f", image_root: '{store.url}'")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    remote_pictures._connected.cache_clear()
+    told = {}
+    for id_ in ("r0", "r1"):
+        told[id_] = CliRunner().invoke(cli, ["why", str(pictures / "recipes/far.yaml"), id_]).output
+    assert f"{store.url}/0.png" in told["r0"]
+    assert f"{store.url}/1.png: is none of" in told["r1"]
+    assert "remote" not in "".join(told.values())
+
+
+@pytest.mark.fault(
     "a picture's object is missing, or may not be read",
     "the record is rejected with the object's URL and without a credential",
     kind="bounds",
 )
 def test_missing_and_forbidden_objects_are_rejects_with_their_url(
-    pictures: Path, store: ObjectStore, make_context: Callable[..., StepContext]
+    pictures: Path,
+    store: ObjectStore,
+    make_context: Callable[..., StepContext],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reader = Jsonl(path="data.jsonl", image_root=store.url)
     store.remove("1.png")
@@ -123,11 +161,71 @@ def test_missing_and_forbidden_objects_are_rejects_with_their_url(
     [reject] = [one for batch in reader.read(context) for one in batch.rejects]
     assert (reject.id, reject.reason) == ("r1", "image_missing")
     assert f"{store.url}/1.png" in reject.detail
-    store.refuse()
+    sign_in(store, monkeypatch, "2.png")
     rejects = [one for batch in reader.read(context) for one in batch.rejects]
-    assert {one.reason for one in rejects} == {"image_no_access"}
-    assert f"{store.url}/2.png" in rejects[2].detail
+    assert [(one.id, one.reason) for one in rejects] == [("r1", "image_missing"), ("r2", "image_no_access")]
+    assert f"{store.url}/2.png" in rejects[1].detail
+    assert "Access Denied" in rejects[1].detail
     assert SECRET not in str(rejects)
+
+
+def sign_in(store: ObjectStore, monkeypatch: pytest.MonkeyPatch, *forbidden: str) -> None:
+    """Goes on as a user who may not read some objects."""
+    for name, value in store.user(*forbidden).items():
+        monkeypatch.setenv(name, value)
+    store.refuse()
+    remote_pictures._connected.cache_clear()
+
+
+@pytest.mark.fault(
+    "credentials of an object store are wrong, or may read none of its pictures, or the bucket is missing",
+    "the run stops at once with the store's words and exit code 5, whatever max_reject_rate says",
+    kind="answers",
+)
+@pytest.mark.parametrize(
+    ("key", "root", "words"),
+    [
+        ("AKIAOFNOBODY", "", "InvalidAccessKeyId: The AWS Access Key Id you provided does not exist"),
+        ("", "", "none of the first 3 pictures may be read: .*Access Denied"),
+        (None, "s3://no-such-bucket/a", "there is no bucket s3://no-such-bucket"),
+    ],
+    ids=["wrong key", "nothing allowed", "no bucket"],
+)
+def test_store_that_refuses_all_stops_the_run(
+    pictures: Path,
+    store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str | None,
+    root: str,
+    words: str,
+) -> None:
+    if key is not None:
+        sign_in(store, monkeypatch, "*")
+    if key:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+    with pytest.raises(UserError, match=words) as caught:
+        content(pictures, "far", f", image_root: '{root or store.url}'", "run.max_reject_rate=1")
+    assert caught.value.exit_code == Exit.PROVIDER
+    assert "far.yaml:4" in caught.value.where
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.fault(
+    "the package that reads an object store is not installed",
+    "plan and build name the extra to install",
+    kind="answers",
+)
+def test_missing_package_is_named_with_its_extra(
+    pictures: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "s3fs" else find_spec(name, *more)
+    )
+    with pytest.raises(
+        UserError, match=r'needs the package s3fs.*\s+Install it: pip install "datakit\[s3\]"'
+    ):
+        remote_pictures.fetched([f"{store.url}/0.png"], pictures / "pictures")
 
 
 @pytest.mark.fault(
@@ -147,6 +245,7 @@ def test_store_that_does_not_answer_ends_the_run(
     with pytest.raises(UserError, match=r"s3://screens/shop/\d\.png cannot be read") as caught:
         list(reader.read(make_context(base=pictures, project=pictures)))
     assert "AWS_ENDPOINT_URL" in str(caught.value)
+    assert caught.value.exit_code == Exit.PROVIDER
     assert SECRET not in str(caught.value)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,8 +48,24 @@ class ObjectStore:
         """The object is no more."""
         self._client.delete_object(Bucket=BUCKET, Key=f"shop/{name}")
 
+    def user(self, *forbidden: str) -> dict[str, str]:
+        """The credentials of somebody who may read all objects but some, for `refuse`."""
+        import boto3
+
+        keys = {"aws_access_key_id": "AKIALOOPBACKSTORE", "aws_secret_access_key": SECRET}
+        iam: Any = boto3.client("iam", endpoint_url=self.address, region_name="us-east-1", **keys)
+        denied = [f"arn:aws:s3:::{BUCKET}/shop/{name}" for name in forbidden]
+        rules = [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]
+        rules += [{"Effect": "Deny", "Action": "s3:GetObject", "Resource": resource} for resource in denied]
+        name = f"reader-{secrets.token_hex(4)}"  # users outlive the server
+        iam.create_user(UserName=name)
+        text = json.dumps({"Version": "2012-10-17", "Statement": rules})
+        iam.put_user_policy(UserName=name, PolicyName="reads", PolicyDocument=text)
+        made = iam.create_access_key(UserName=name)["AccessKey"]
+        return {"AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"]}
+
     def refuse(self) -> None:
-        """From here on the server knows nobody's credentials."""
+        """From here on the server reads credentials: those of `user` alone are known to it."""
         asked = urllib.request.Request(
             f"{self.address}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}
         )

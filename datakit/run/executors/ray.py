@@ -20,7 +20,7 @@ from typing import Any
 from datakit.core.counted import counted
 from datakit.core.errors import BudgetSpent, DatakitError, StopProvider, UserError
 from datakit.core.outcome import Retry
-from datakit.core.remote_pictures import environment, pictures_folder, url_of
+from datakit.core.remote_pictures import environment, url_of
 from datakit.core.settings import LlmSettings
 from datakit.core.step_context import StepContext
 from datakit.core.transform import Annotator, Row
@@ -185,10 +185,10 @@ class RayExecutor:
                 member.handle.begin.remote(sent, stores)
 
     def _sent(self, job: Job) -> SentJob:
-        files, folder = self._context.files, pictures_folder(self._context)
+        files = self._context.files
         digests = {path: files.sha256(path) for path in job.row.get("images") or ()}
         seen = {path: one for path, one in digests.items() if not one.startswith("missing:")}
-        urls = {path: url for path in seen if (url := url_of(path, folder)) is not None}
+        urls = {path: url for path in seen if (url := url_of(path)) is not None}
         return SentJob(job, seen, urls)
 
     def _job_for(self, member: _Member, jobs: Iterator[Job]) -> Job | None:
