@@ -218,4 +218,4 @@ def test_what_was_assumed_of_boxes_stands_at_the_end_on_the_card_and_in_the_repo
     assert records is not None
     assert records.collect()["place"].to_list() == ["rows.jsonl:1"] * 2
     card = (tmp_path / "data_cards" / "unsaid.md").read_text("utf-8")
-    assert "read as of the upright picture" in card
+    assert "按转正后的图片读取" in card
