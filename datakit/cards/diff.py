@@ -168,8 +168,11 @@ def _with_values(build: BuildFolder, columns: list[str]) -> list[str]:
 
 def _differing(before: BuildFolder, after: BuildFolder, name: str) -> pl.Series:
     """Ids of the records of both in which a column differs."""
-    by_content = before.image_digests is not None and after.image_digests is not None
-    column_before, column_after = (_column(build, name, by_content=by_content) for build in (before, after))
+    known = [build.image_digests for build in (before, after)]
+    if any(digests is None for digests in known):  # an older build does not say: both by name
+        known = [None, None]
+    columns = zip((before, after), known, strict=True)
+    column_before, column_after = (_column(build, name, digests) for build, digests in columns)
     joined = column_before.join(column_after, on="id", suffix="_after", maintain_order="left")
     if column_before.collect_schema()[name] == column_after.collect_schema()[name]:
         different = pl.col(name).ne_missing(pl.col(f"{name}_after"))
@@ -178,12 +181,12 @@ def _differing(before: BuildFolder, after: BuildFolder, name: str) -> pl.Series:
     return pl.Series([id_ for id_, value, later in rows if value != later], dtype=pl.String)
 
 
-def _column(build: BuildFolder, name: str, *, by_content: bool) -> pl.LazyFrame:
+def _column(build: BuildFolder, name: str, digests: pl.LazyFrame | None) -> pl.LazyFrame:
     value = pl.col(name)
     if name == "images":
         shown = pl.element().str.split("/").list.last()
-        if by_content and build.image_digests is not None:
-            known = collect(build.image_digests.drop_nulls())
+        if digests is not None:
+            known = collect(digests.drop_nulls())
             shown = pl.element().replace_strict(known["path"], known["sha256"], default=shown)
         value = value.list.eval(shown)
     return build.records.select("id", value.alias(name))

@@ -49,7 +49,7 @@ _EQUAL_HALVES: npt.NDArray[np.uint8] = np.array(
 """Of two bytes' difference: how many of their halves are equal."""
 
 Texts = Sequence[str] | Sequence[str | None] | pl.Series
-GramNumbers = npt.NDArray[np.uint64]
+GramNumbers = npt.NDArray[np.uint32]
 Codes = npt.NDArray[np.int64]
 
 
@@ -166,7 +166,7 @@ def _numbers(text: str) -> GramNumbers:
     mixed = characters[:-2] | characters[1:-1] << np.uint64(_BITS) | characters[2:] << np.uint64(2 * _BITS)
     for shift, factor in _MIXING:
         mixed = (mixed ^ mixed >> np.uint64(shift)) * np.uint64(factor)
-    numbers: GramNumbers = (mixed ^ mixed >> np.uint64(31)) >> np.uint64(33)
+    numbers: GramNumbers = ((mixed ^ mixed >> np.uint64(31)) >> np.uint64(33)).astype(np.uint32)
     return numbers
 
 
@@ -188,7 +188,7 @@ def _signatures(
     sketches = np.empty((count, (size + 1) // 2), dtype=np.uint8)
     at = 0
     for block in _blocks(numbers):
-        values = np.concatenate(block).astype(np.uint32)
+        values = np.concatenate(block)
         starts = np.cumsum([0, *(len(one) for one in block[:-1])])
         minima = np.zeros((len(block), size + size % 2), dtype=np.uint32)
         for column, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):

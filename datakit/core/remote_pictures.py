@@ -12,8 +12,9 @@ import importlib.util
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -199,23 +200,25 @@ def _version(info: dict[str, Any]) -> int:
     return int.from_bytes(hashlib.sha256(told.encode()).digest()[:7])  # before 1973: no file's own time
 
 
-def part_beside(copy: Path) -> Path:
-    """A new empty file to be renamed, for others too where the folder lets them: builds link to copies."""
+@contextmanager
+def whole_copy(copy: Path) -> Iterator[Path]:
+    """An empty file beside `copy` to be filled, which then takes its place: it is whole or absent, even when
+    the process is killed. For others too where the folder lets them: builds link to copies."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
     part = copy.with_name(f".{secrets.token_hex(8)}")
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
-    return part
-
-
-def _write(store: Any, url: str, copy: Path, version: int) -> None:
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    part = part_beside(copy)
     try:
-        store.get_file(url, str(part))
-        os.utime(part, ns=(version, version))
-        os.replace(part, copy)  # whole or absent, even when the process is killed
+        yield part
+        os.replace(part, copy)
     except BaseException:
         os.unlink(part)
         raise
+
+
+def _write(store: Any, url: str, copy: Path, version: int) -> None:
+    with whole_copy(copy) as part:
+        store.get_file(url, str(part))
+        os.utime(part, ns=(version, version))
 
 
 def _filesystem(url: str) -> Any:

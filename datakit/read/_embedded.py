@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 from datakit.core.private_files import private_folder
-from datakit.core.remote_pictures import part_beside, pictures_folder
+from datakit.core.remote_pictures import pictures_folder, whole_copy
 from datakit.core.step_context import StepContext
 from datakit.read._images import ImageFault, ImagePaths
 
@@ -77,10 +76,8 @@ class EmbeddedImages(ImagePaths):
         path = self.folder / name[:2] / name
         if not path.exists():
             private_folder(self.folder.parent)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = part_beside(path)
-            part.write_bytes(data)
-            os.replace(part, path)  # whole or absent, even when the process is killed
+            with whole_copy(path) as part:
+                part.write_bytes(data)
         return str(path)
 
 

@@ -117,10 +117,8 @@ def load_fault(path: str, error: BaseException, remedy: str) -> UserError:
         )
     if "scripts are no longer supported" in text:
         remedy = "The hub keeps a copy as tables of many such sets: `revision: refs/convert/parquet`."
-    while (
-        error.__cause__ is not None and type(error).__name__ == "DatasetGenerationError"
-    ):  # says nothing itself
+    # One that says nothing itself.
+    while error.__cause__ is not None and type(error).__name__ == "DatasetGenerationError":
         error = error.__cause__
-        text = masked(str(error)).strip()
-    lines = text.splitlines() or [type(error).__name__]
+    lines = masked(str(error)).strip().splitlines() or [type(error).__name__]
     return UserError(f"cannot load the data set {path}: {lines[0]}", remedy=remedy)

@@ -77,8 +77,9 @@ class TableReader(Reader):
 
     def packages(self, context: StepContext) -> tuple[Package, ...]:
         """What reads the object store that pictures lie in, if they do."""
-        scheme = (self.image_root or "").partition("://")[0]
-        return ((STORES[scheme], scheme),) if scheme in STORES and is_remote(self.image_root or "") else ()
+        root = self.image_root or ""
+        scheme = root.partition("://")[0]
+        return ((STORES[scheme], scheme),) if is_remote(root) else ()
 
     @abstractmethod
     def _blocks(self, files: tuple[Path, ...], rows: int) -> Iterator[Block]:

@@ -158,9 +158,7 @@ def _from_store(url: str, digest: str) -> bytes | None:
     """An object of a store if it can be read here and is the driver's version."""
     try:
         data = read(url)
-    except (
-        Exception
-    ):  # no package, no way there, no right to: the driver has the bytes, and the user hears of those
+    except Exception:  # no package, no way there, no right to: the driver has the bytes
         return None
     return data if hashlib.sha256(data).hexdigest() == digest else None
 
